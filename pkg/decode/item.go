@@ -1,0 +1,36 @@
+// Package decode turns records, in whichever wrapping a shipper or a cloud put around them, into
+// canonical audit.k8s.io/v1 events. It recognises forms by content. Junk becomes an item with a reason
+// class, never an error.
+package decode
+
+import "github.com/foretop/foretop/pkg/event"
+
+// Kind is what became of a stretch of a record.
+type Kind int
+
+const (
+	// Event is one audit event: Canonical and Envelope are set.
+	Event Kind = iota
+	// Skipped is well-formed and no Kubernetes audit event; Class says which kind of other thing.
+	Skipped
+	// Broken could not be decoded; Class, Detail and Raw are set.
+	Broken
+)
+
+// Item is one event, one skipped thing or one undecodable stretch of a record. All byte slices and
+// strings in it alias the record or the decoder's buffers and are valid until emit returns.
+type Item struct {
+	Kind Kind
+	// Canonical is one complete audit.k8s.io/v1 JSON object: a sub-slice of the record where the form
+	// holds it unchanged, else rebuilt in the decoder's buffer. It is valid JSON (strictly: numbers,
+	// escapes, UTF-8 in strings replaced as encoding/json does), at most MaxDepth deep.
+	// For a truncated event it is the readable prefix, closed.
+	Canonical []byte
+	Envelope  event.Envelope
+	Class     string
+	Detail    string
+	Raw       []byte
+	// Offset and Length bound the item's bytes within the record body where it stands there in clear;
+	// Length is zero where it was inside an encoding (then the whole record is meant).
+	Offset, Length int
+}

@@ -1,0 +1,53 @@
+// Package engine judges canonical events with a compiled, immutable set of rules.
+package engine
+
+import "github.com/foretop/foretop/pkg/sigma"
+
+// Match is one rule that is true for one event, with the elements it is true for. It owns its bytes.
+type Match struct {
+	Rule  *sigma.Rule
+	Level sigma.Level
+	// Because is the text of the x-foretop.levels row that decided the level, if one did.
+	Because string
+	// Elements are the first MaxElements matching elements; a rule without category has one, the request.
+	Elements []Element
+	// Count is the number of all matching elements.
+	Count int
+	// BodySource says which body the derived records were read from: "responseObject",
+	// "requestObject", or "" for rules that read none.
+	BodySource string
+	// Suppressed are the titles of filters that removed other elements of this match.
+	Suppressed []string
+}
+
+// MaxElements bounds Match.Elements.
+const MaxElements = 100
+
+// Element is one derived record (or the request itself) on which the rule is true.
+type Element struct {
+	// Category is the record kind: "" for the request, else pod, container, volume, subject, policy_rule.
+	Category string
+	// Path is where the element stands in the event, for example
+	// "requestObject.spec.template.spec.containers[1]".
+	Path string
+	// Name is the element's own name (container, volume, subject), empty if it has none.
+	Name string
+	// Injected is true for what admission added beyond the request.
+	Injected bool
+	// Evidence are the fields that the true selections compared, with their values, in rule order.
+	Evidence []Evidence
+	// Fields are values for the reason template and the finding, by field path.
+	Fields map[string][]string
+}
+
+// Evidence is one compared field.
+type Evidence struct {
+	Selection string
+	Field     string
+	Values    []string
+}
+
+// Blind counts unknown results: Rule could not be decided because Field is unknown.
+type Blind struct {
+	Rule, Field string
+}
