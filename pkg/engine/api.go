@@ -51,3 +51,22 @@ type Evidence struct {
 type Blind struct {
 	Rule, Field string
 }
+
+// Verdict is what judging one event gave. Judge resets it; its Matches own their bytes.
+type Verdict struct {
+	// SkippedStage is true for an event at RequestReceived, which is no request to judge.
+	SkippedStage bool
+	Matches      []Match
+	// Panics are the rules that panicked on this event.
+	Panics []RulePanic
+	// Blind are rules that could not be decided for want of a field.
+	Blind []Blind
+	// ControlledMatches counts matches left out because the workload is controlled, by rule key.
+	ControlledMatches map[string]int
+}
+
+// RulePanic is a recovered panic of one rule.
+type RulePanic struct {
+	Rule   string
+	Detail string
+}
