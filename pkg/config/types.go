@@ -2,7 +2,7 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -56,7 +56,7 @@ func (b *Bytes) Decode(value string) error {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || n > (1<<62)/factor {
-		return fmt.Errorf("%q is no size: write a number with KiB, MiB or GiB", value)
+		return errors.New("write a size as 512KiB, 64MiB or 1GiB")
 	}
 	*b = Bytes(n * factor)
 	return nil
