@@ -254,6 +254,8 @@ type Correlation struct {
 	GroupBy                      []string
 	Timespan                     time.Duration
 	Field                        string
+	Fields                       []string           // all fields, where the condition lists several; Field is the first
+	Percentile                   int                // 1 to 100, of value_percentile
 	Bounds                       map[string]float64 // gt, gte, lt, lte, eq, neq
 	Aliases                      map[string]map[string]string
 	Generate                     bool
