@@ -42,7 +42,7 @@ maven() {
   need mvn "Apache Maven 3.8 or newer"
   local try
   for try in 1 2 3; do
-    mvn -q -B -f "$1" "-DoutputDirectory=$3" -DincludeScope=runtime \
+    mvn -q -B -Dstyle.color=never -f "$1" "-DoutputDirectory=$3" -DincludeScope=runtime \
       "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:$2" && return 0
     echo "maven could not resolve $1 (try $try of 3)" >&2
     sleep $((try * 5))
