@@ -113,6 +113,9 @@ func (e *Effects) Reset() {
 // needed to find and judge it again. Body is the item after redaction.
 type DeadLetter struct {
 	Origin Origin
+	// Key tells several dead letters of one origin and class apart, where that can be: for a refused
+	// document it is sink and document id. It is part of the dead letter's id.
+	Key    string
 	Class  string // reason class, a closed set: see package decode and the Class constants here
 	Detail string // for the person who reads it: what was wrong, without quoting the item
 	SHA256 string // hex, of the original item
