@@ -61,8 +61,40 @@ type Verdict struct {
 	Panics []RulePanic
 	// Blind are rules that could not be decided for want of a field.
 	Blind []Blind
+	// Suppressed are the elements that a filter removed, one entry each, also where nothing of the match is
+	// left.
+	Suppressed []Suppression
 	// ControlledMatches counts matches left out because the workload is controlled, by rule key.
 	ControlledMatches map[string]int
+}
+
+// Suppression is one element that a filter removed from a rule's match.
+type Suppression struct {
+	Rule   string // the rule's key
+	Filter string // the filter's title
+}
+
+func (v *Verdict) reset() {
+	v.SkippedStage = false
+	clear(v.Matches)
+	v.Matches, v.Panics, v.Blind, v.Suppressed = v.Matches[:0], v.Panics[:0], v.Blind[:0], v.Suppressed[:0]
+	clear(v.ControlledMatches)
+}
+
+func (v *Verdict) addBlind(rule, field string) {
+	for i := range v.Blind {
+		if v.Blind[i].Rule == rule {
+			return
+		}
+	}
+	v.Blind = append(v.Blind, Blind{Rule: rule, Field: field})
+}
+
+func (v *Verdict) addControlled(rule string) {
+	if v.ControlledMatches == nil {
+		v.ControlledMatches = make(map[string]int)
+	}
+	v.ControlledMatches[rule]++
 }
 
 // RulePanic is a recovered panic of one rule.

@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"bytes"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/foretop/foretop/pkg/event"
+)
+
+// derived are the computed fields of every record, with how they are worked out. Each runs at most once an
+// event, when a rule first asks.
+var derived = []struct {
+	path   string
+	tops   []int
+	derive func(j *Judge, id int32)
+}{
+	{"outcome", nil, (*Judge).deriveOutcome},
+	{"authorization.decision", []int{topAnnotations}, annotation("authorization.k8s.io/decision")},
+	{"authorization.reason", []int{topAnnotations}, annotation("authorization.k8s.io/reason")},
+	{"dryRun", []int{topRequestURI}, (*Judge).deriveDryRun},
+	{"client.address", []int{topSourceIPs}, (*Judge).deriveClientAddress},
+	{"client.ip", []int{topSourceIPs}, (*Judge).deriveClientIP},
+	{"client.forwarded", []int{topSourceIPs}, (*Judge).deriveForwarded},
+	{"user.effective.username", []int{topUser, topImpersonated}, effective("username")},
+	{"user.effective.groups", []int{topUser, topImpersonated}, effective("groups")},
+	{"exec.command", []int{topRequestURI}, (*Judge).deriveCommand},
+	{"exec.container", []int{topRequestURI}, func(j *Judge, id int32) { j.deriveQuery(id, "container") }},
+	{"request.path", []int{topRequestURI}, (*Judge).derivePath},
+	{"object.name", nil, (*Judge).deriveName},
+	{"cluster.name", nil, func(j *Judge, id int32) { j.put(id, []byte(j.env.Cluster.Name), textValue) }},
+	{"cluster.id", nil, func(j *Judge, id int32) { j.put(id, []byte(j.env.Cluster.ID), textValue) }},
+	{"provider", nil, func(j *Judge, id int32) { j.put(id, []byte(j.env.Provider), textValue) }},
+}
+
+// filled are the computed fields that the element walk fills.
+var filled = []struct {
+	path  string
+	scope scope
+}{
+	{"record.touched", elementScope}, {"element.injected", elementScope},
+	{"workload.kind", objectScope}, {"workload.name", objectScope}, {"workload.controlled", objectScope},
+	{"workload.owner.kind", objectScope}, {"workload.owner.name", objectScope},
+	{"container.type", elementScope},
+	{"image.registry", elementScope}, {"image.repository", elementScope}, {"image.tag", elementScope}, {"image.digest", elementScope},
+	{"volume.hostPath.cleaned", elementScope}, {"mount.containers", elementScope}, {"mount.writable", elementScope},
+	{"subject.identity", elementScope},
+}
+
+// registerComputed gives every computed field its slot.
+func (s *Set) registerComputed() {
+	s.computed = make(map[string]int32)
+	for _, d := range derived {
+		info := slotInfo{path: d.path, derive: d.derive}
+		for _, top := range d.tops {
+			info.tops |= 1 << top
+		}
+		if f, ok := event.Lookup(event.Request, d.path); ok {
+			info.needs = f.Needs
+		}
+		s.computed[d.path] = int32(len(s.slots))
+		s.slots = append(s.slots, info)
+	}
+	for _, f := range filled {
+		s.computed[f.path] = int32(len(s.slots))
+		s.slots = append(s.slots, slotInfo{path: f.path, scope: f.scope, body: true})
+	}
+}
+
+var (
+	textSuccess = []byte("success")
+	textFailure = []byte("failure")
+	textUnknown = []byte("unknown")
+	textTrue    = []byte("true")
+	textFalse   = []byte("false")
+)
+
+func boolText(b bool) []byte {
+	if b {
+		return textTrue
+	}
+	return textFalse
+}
+
+// deriveOutcome reads the HTTP code, never the authorization decision: a request that authorization allowed
+// can still be refused by admission or quota.
+func (j *Judge) deriveOutcome(id int32) {
+	text := textUnknown
+	if code, ok := parseNumber(j.tops[topStatus].get("code").text()); ok && code > 0 {
+		text = textSuccess
+		if code >= 400 {
+			text = textFailure
+		}
+	}
+	j.put(id, text, textValue)
+}
+
+func annotation(key string) func(*Judge, int32) {
+	dedotted := strings.ReplaceAll(key, ".", "_")
+	flat := strings.ReplaceAll(dedotted, "/", "_")
+	return func(j *Judge, id int32) {
+		all := j.tops[topAnnotations]
+		for _, k := range [...]string{key, dedotted, flat} {
+			if v := all.get(k); v != nil {
+				j.put(id, v.text(), textValue)
+				return
+			}
+		}
+	}
+}
+
+// query gives the raw query of the requestURI.
+func (j *Judge) query() []byte {
+	uri := j.uri()
+	if i := bytes.IndexByte(uri, '?'); i >= 0 {
+		return uri[i+1:]
+	}
+	return nil
+}
+
+func (j *Judge) uri() []byte {
+	if v := j.tops[topRequestURI]; v.isString() {
+		return j.decode(v)
+	}
+	return nil
+}
+
+// eachParam calls f with the decoded values of a query parameter, in order.
+func eachParam(query []byte, name string, f func(value string)) {
+	for len(query) > 0 {
+		var pair []byte
+		pair, query, _ = bytes.Cut(query, []byte{'&'})
+		key, value, _ := bytes.Cut(pair, []byte{'='})
+		if string(key) != name {
+			if bytes.IndexByte(key, '%') < 0 {
+				continue
+			}
+			if k, err := url.QueryUnescape(string(key)); err != nil || k != name {
+				continue
+			}
+		}
+		text, err := url.QueryUnescape(string(value))
+		if err != nil {
+			text = string(value)
+		}
+		f(text)
+	}
+}
+
+func (j *Judge) deriveQuery(id int32, name string) {
+	eachParam(j.query(), name, func(v string) { j.put(id, []byte(v), textValue) })
+}
+
+func (j *Judge) deriveDryRun(id int32) {
+	dry := false
+	if q := j.query(); bytes.Contains(q, []byte("dry")) || bytes.IndexByte(q, '%') >= 0 {
+		eachParam(q, "dryRun", func(v string) { dry = dry || strings.EqualFold(v, "All") })
+	}
+	j.put(id, boolText(dry), boolValue)
+}
+
+func (j *Judge) deriveCommand(id int32) {
+	var words []string
+	eachParam(j.query(), "command", func(v string) { words = append(words, v) })
+	if len(words) > 0 {
+		j.put(id, []byte(strings.Join(words, " ")), textValue)
+	}
+}
+
+// derivePath decodes and cleans the path, so that /healthz/../api is what it is.
+func (j *Judge) derivePath(id int32) {
+	uri := j.uri()
+	if uri == nil {
+		return
+	}
+	raw, _, _ := bytes.Cut(uri, []byte{'?'})
+	if bytes.IndexByte(raw, '%') < 0 && !bytes.Contains(raw, []byte("/.")) && !bytes.Contains(raw, []byte("//")) && (len(raw) == 1 || !bytes.HasSuffix(raw, []byte("/"))) {
+		j.put(id, raw, textValue)
+		return
+	}
+	text, err := url.PathUnescape(string(raw))
+	if err != nil {
+		text = string(raw)
+	}
+	j.put(id, []byte(path.Clean("/"+text)), textValue)
+}
+
+// client finds the client's address among sourceIPs.
+func (j *Judge) client() (string, bool) {
+	var ips []string
+	if v := j.tops[topSourceIPs]; v.isArray() {
+		for c := open(v, 0); c.element(); {
+			ips = append(ips, string(c.value().text()))
+		}
+	} else if t := v.text(); len(t) > 0 {
+		ips = append(ips, string(t))
+	}
+	trusted := event.TrustedProxies
+	if j.set.options.TrustedProxies != nil {
+		trusted = j.set.options.TrustedProxies
+	}
+	return event.ClientAddress(ips, trusted(j.env.Provider))
+}
+
+func (j *Judge) deriveClientAddress(id int32) {
+	if address, _ := j.client(); address != "" {
+		j.put(id, []byte(address), textValue)
+	}
+}
+
+func (j *Judge) deriveClientIP(id int32) {
+	address, _ := j.client()
+	if ip, ok := event.ParseAddr(address); ok && ip != (netip.Addr{}) {
+		j.put(id, []byte(ip.String()), textValue)
+	}
+}
+
+func (j *Judge) deriveForwarded(id int32) {
+	_, forwarded := j.client()
+	j.put(id, boolText(forwarded), boolValue)
+}
+
+// effective gives a field of the impersonated identity if there is one, else of the caller.
+func effective(field string) func(*Judge, int32) {
+	return func(j *Judge, id int32) {
+		who := j.tops[topUser]
+		if imp := j.tops[topImpersonated]; imp.isObject() && len(imp.get("username")) > 0 {
+			who = imp
+		}
+		v := who.get(field)
+		if !v.isArray() {
+			if t := v.text(); t != nil {
+				j.put(id, t, textValue)
+			}
+			return
+		}
+		for c := open(v, 0); c.element(); {
+			if t := c.value().text(); t != nil {
+				j.put(id, t, textValue)
+			}
+		}
+	}
+}
+
+func (j *Judge) deriveName(id int32) {
+	name := j.tops[topObjectRef].get("name").text()
+	for _, top := range [...]int{topResponse, topRequest} {
+		if len(name) == 0 {
+			name = j.tops[top].at("metadata", "name").text()
+		}
+	}
+	if len(name) > 0 {
+		j.put(id, name, textValue)
+	}
+}
+
+// parseNumber reads a number in any JSON spelling, also from the text of a string.
+func parseNumber(text []byte) (float64, bool) {
+	if len(text) == 0 || len(text) > 64 {
+		return 0, false
+	}
+	c := text[0]
+	if c != '-' && c != '+' && c != '.' && (c < '0' || c > '9') {
+		return 0, false // no Inf, NaN
+	}
+	if len(text) <= 15 {
+		if n, ok := smallInt(text); ok {
+			return float64(n), true
+		}
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	return f, err == nil
+}
+
+func smallInt(text []byte) (n int64, ok bool) {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}

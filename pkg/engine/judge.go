@@ -1,0 +1,433 @@
+package engine
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// Judge evaluates events against one set. It is the scratch of one worker: not safe for concurrent use, and
+// after warm-up it allocates nothing for an event that matches nothing.
+type Judge struct {
+	set *Set
+
+	slots      []slot
+	gens       [scopes]uint32
+	generation uint32
+	predGen    []uint32
+	predVal    []tri
+	arena      []byte // decoded strings of the current event
+	folded     []byte
+	rewritten  []byte // the event without duplicate keys, if it had any
+	words      ruleSet
+
+	doc        span
+	env        *event.Envelope
+	tops       [topCount]span
+	complete   uint32 // top-level keys that lie wholly before the cut of a truncated event
+	duplicate  bool
+	incomplete bool // something of this event can be unknown
+	scanned    [2]bool
+
+	object  object  // what the derived records are made of
+	element element // the current one
+	pending []pendingMatch
+	unknown string // the field that last made a condition unknown
+	verdict *Verdict
+
+	explaining *Explanation // set while one rule is being explained
+}
+
+// NewJudge makes the scratch of one worker.
+func (s *Set) NewJudge() *Judge {
+	return &Judge{
+		set:     s,
+		slots:   make([]slot, len(s.slots)),
+		predGen: make([]uint32, len(s.preds)),
+		predVal: make([]tri, len(s.preds)),
+		words:   make(ruleSet, len(s.index.all)),
+	}
+}
+
+// Judge evaluates every rule on one event. canonical must be one valid JSON object, as package decode yields
+// it; it and env are read only during the call. v is reset first.
+func (j *Judge) Judge(canonical []byte, env *event.Envelope, v *Verdict) {
+	v.reset()
+	j.verdict, j.env = v, env
+	j.read(canonical)
+	early := string(j.tops[topStage].text()) == "RequestReceived"
+	j.candidates(early)
+	if early && j.words.empty() {
+		v.SkippedStage = true
+		return
+	}
+	j.judgeRequest()
+	j.judgeElements()
+	j.finish()
+}
+
+// read scans the header; an event with duplicate keys is rewritten first, so that the last one wins.
+func (j *Judge) read(canonical []byte) {
+	j.scanHeader(canonical)
+	if j.duplicate {
+		j.rewritten = withoutDuplicates(j.rewritten[:0], canonical)
+		j.scanHeader(j.rewritten)
+		j.duplicate = false
+	}
+}
+
+// scanHeader walks the event once, fills the slots outside the bodies and keeps the spans of its top-level
+// values.
+func (j *Judge) scanHeader(doc []byte) {
+	j.doc = doc
+	j.arena = j.arena[:0]
+	j.tops = [topCount]span{}
+	j.scanned = [2]bool{}
+	j.object = object{}
+	j.duplicate = false
+	j.advance(eventScope)
+	if !j.doc.isObject() {
+		return
+	}
+	root := j.set.header.root
+	c := open(doc, 0)
+	var seen, complete uint32
+	last := topOther
+	for {
+		key, ok := c.key()
+		if !ok {
+			break
+		}
+		top := topIndex(string(key))
+		if top != topOther {
+			j.duplicate = j.duplicate || seen&(1<<top) != 0
+			seen |= 1 << top
+		}
+		complete |= 1 << last
+		last = top
+		start := c.i
+		if e := root.find(key); e >= 0 {
+			for _, to := range root.edges[e].to {
+				c.i = j.capture(doc, start, to)
+			}
+		} else {
+			c.i = skipValue(doc, start)
+		}
+		j.tops[top] = span(doc[start:c.i])
+	}
+	j.settleUnknown(complete, last)
+}
+
+// settleUnknown works out what of this event can be unknown.
+func (j *Judge) settleUnknown(complete uint32, last int) {
+	env := j.env
+	j.incomplete = env.Truncated || env.BodiesRemoved || len(env.Missing) > 0
+	j.complete = complete &^ (1 << topOther)
+	if !env.Truncated {
+		j.complete = 1<<topCount - 1
+		return
+	}
+	// The last value is whole if it is a scalar: the decoder drops what is cut itself.
+	if v := j.tops[last]; !v.isObject() && !v.isArray() {
+		j.complete |= 1 << last
+	}
+}
+
+// load gives a slot for reading; a derived one is worked out on first use.
+func (j *Judge) load(id int32) *slot {
+	s := j.at(id)
+	if derive := j.set.slots[id].derive; derive != nil && s.flags&computed == 0 {
+		s.flags |= computed
+		derive(j, id)
+	}
+	return s
+}
+
+// isUnknown is true for a slot whose absence says nothing: the provider's form cannot carry it, or it lies
+// behind a cut.
+func (j *Judge) isUnknown(id int32) bool {
+	info := &j.set.slots[id]
+	tops := info.tops
+	if info.body {
+		if j.object.partial {
+			return true
+		}
+		tops |= 1 << j.object.top
+	}
+	if j.env.Truncated && tops&^j.complete != 0 {
+		return true
+	}
+	if j.env.BodiesRemoved && tops&(1<<topRequest|1<<topResponse) != 0 {
+		return true
+	}
+	for _, need := range info.needs {
+		for _, missing := range j.env.Missing {
+			if covers(missing, need) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// covers is true if path is prefix or lies below it.
+func covers(prefix, path string) bool {
+	return len(path) >= len(prefix) && path[:len(prefix)] == prefix && (len(path) == len(prefix) || path[len(prefix)] == '.')
+}
+
+// candidates names the rules that verb, resource and subresource let through.
+func (j *Judge) candidates(early bool) {
+	x := &j.set.index
+	verb := j.narrow(&x.verb, j.set.indexed[0])
+	resource := j.narrow(&x.resource, j.set.indexed[1])
+	subresource := j.narrow(&x.subresource, j.set.indexed[2])
+	from := x.all
+	if early {
+		from = x.early
+	}
+	for w := range j.words {
+		j.words[w] = from[w] & verb[w] & resource[w] & subresource[w]
+	}
+}
+
+func (j *Judge) narrow(a *axis, id int32) ruleSet {
+	s := j.load(id)
+	if len(s.vals) > 1 || s.flags&holder != 0 || len(s.vals) == 0 && j.incomplete && j.isUnknown(id) {
+		return j.set.index.all
+	}
+	if len(s.vals) == 0 {
+		return a.of(nil)
+	}
+	return a.of(j.lower(s.vals[0].text))
+}
+
+func (b ruleSet) empty() bool {
+	for _, w := range b {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// judgeRequest evaluates the rules on the request itself.
+func (j *Judge) judgeRequest() {
+	j.element = element{category: event.Request}
+	j.evaluateCategory(event.Request)
+}
+
+// evaluateCategory evaluates the rules of one record kind on the current record.
+func (j *Judge) evaluateCategory(c event.Category) {
+	of := j.set.index.category[c]
+	for w := range of {
+		for rest := of[w] & j.words[w]; rest != 0; rest &= rest - 1 {
+			i := w*64 + bits.TrailingZeros64(rest)
+			r := &j.set.rules[i]
+			j.scanBodies(r)
+			j.evaluateRule(i, r)
+		}
+	}
+}
+
+// scanBodies fills the slots inside the bodies that r looks into by path.
+func (j *Judge) scanBodies(r *rule) {
+	if r.needsRequest && !j.scanned[0] {
+		j.scanned[0] = true
+		j.captureBody(topRequest, j.set.requestBody)
+	}
+	if r.needsResponse && !j.scanned[1] {
+		j.scanned[1] = true
+		j.captureBody(topResponse, j.set.responseBody)
+	}
+}
+
+func (j *Judge) captureBody(top int, t *trie) {
+	if body := j.tops[top]; len(body) > 0 {
+		j.captureClean(body, t)
+	}
+}
+
+// captureClean captures v; where a key occurs twice, the slots are emptied and filled again from a copy
+// without duplicates.
+func (j *Judge) captureClean(v span, t *trie) {
+	j.capture(v, 0, t.root)
+	if !j.duplicate {
+		return
+	}
+	for _, n := range t.byPath {
+		for _, id := range n.slots {
+			s := j.at(id)
+			s.flags, s.vals = 0, s.vals[:0]
+		}
+	}
+	j.capture(withoutDuplicates(nil, v), 0, t.root)
+	j.duplicate = false
+}
+
+// evaluateRule evaluates one rule on the current record. A panic is the rule's own: it is told, and the others
+// go on.
+func (j *Judge) evaluateRule(i int, r *rule) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.verdict.Panics = append(j.verdict.Panics, RulePanic{Rule: r.source.Key(), Detail: fmt.Sprint(p)})
+		}
+	}()
+	result := j.condition(&r.program, r.condition)
+	if j.explaining != nil {
+		j.explain(r, result)
+		return
+	}
+	switch result {
+	case yes:
+		j.matched(i, r)
+	case unknown:
+		j.verdict.addBlind(r.source.Key(), j.unknown)
+	}
+}
+
+func (j *Judge) condition(p *program, e sigma.Expr) tri {
+	switch e := e.(type) {
+	case sigma.And:
+		result := yes
+		for _, x := range e {
+			if result = min(result, j.condition(p, x)); result == no {
+				return no
+			}
+		}
+		return result
+	case sigma.Or:
+		result := no
+		for _, x := range e {
+			if result = max(result, j.condition(p, x)); result == yes {
+				return yes
+			}
+		}
+		return result
+	case sigma.Not:
+		return j.condition(p, e.X).not()
+	case sigma.Ref:
+		return j.tree(&p.selections[e])
+	}
+	return no
+}
+
+func (j *Judge) tree(t *tree) tri {
+	switch t.kind {
+	case allTree:
+		result := yes
+		for i := range t.kids {
+			if result = min(result, j.tree(&t.kids[i])); result == no {
+				return no
+			}
+		}
+		return result
+	case anyTree:
+		result := no
+		for i := range t.kids {
+			if result = max(result, j.tree(&t.kids[i])); result == yes {
+				return yes
+			}
+		}
+		return result
+	}
+	result := j.test(t.pred)
+	if result == unknown {
+		j.unknown = j.set.preds[t.pred].field
+	}
+	return result
+}
+
+// matched handles a true condition: controlled workloads, exceptions, the level, the evidence.
+func (j *Judge) matched(i int, r *rule) {
+	if r.skipControlled && r.category != event.Request && j.object.controlled {
+		j.verdict.addControlled(r.source.Key())
+		return
+	}
+	m := j.matchOf(i, r)
+	for f := range r.filters {
+		if !j.excluded(&r.filters[f]) {
+			continue
+		}
+		title := r.filters[f].source.Title
+		m.suppress(title)
+		j.verdict.Suppressed = append(j.verdict.Suppressed, Suppression{Rule: r.source.Key(), Filter: title})
+		return
+	}
+	level, because := j.level(r)
+	if m.Count == 0 || level > m.Level {
+		m.Level, m.Because = level, because
+	}
+	m.Count++
+	if len(m.Elements) < MaxElements {
+		m.Elements = append(m.Elements, j.describe(r))
+	}
+}
+
+// level decides the level on the current record: the first true row of x-foretop.levels, else the rule's own.
+func (j *Judge) level(r *rule) (sigma.Level, string) {
+	for l := range r.levels {
+		if j.condition(&r.program, r.levels[l].when) == yes {
+			return r.levels[l].level, r.levels[l].because
+		}
+	}
+	return r.source.Level, ""
+}
+
+// excluded is true only if the exclusion is true for certain, and has not expired at the event's time.
+func (j *Judge) excluded(f *filter) bool {
+	if f.expires != 0 {
+		at := j.eventTime()
+		if at.IsZero() || at.UnixNano() >= f.expires {
+			return false
+		}
+	}
+	return j.condition(&f.program, f.condition) == no
+}
+
+func (j *Judge) eventTime() time.Time {
+	for _, top := range [...]int{topStageTime, topReceived} {
+		if t, err := time.Parse(time.RFC3339Nano, string(j.tops[top].text())); err == nil {
+			return t
+		}
+	}
+	return j.env.Time
+}
+
+// pendingMatch is a rule's match while the elements of the event are still being judged.
+type pendingMatch struct {
+	rule  int
+	match Match
+}
+
+func (j *Judge) matchOf(i int, r *rule) *Match {
+	for k := range j.pending {
+		if j.pending[k].rule == i {
+			return &j.pending[k].match
+		}
+	}
+	j.pending = append(j.pending, pendingMatch{rule: i, match: Match{Rule: r.source}})
+	return &j.pending[len(j.pending)-1].match
+}
+
+func (m *Match) suppress(title string) {
+	for _, t := range m.Suppressed {
+		if t == title {
+			return
+		}
+	}
+	m.Suppressed = append(m.Suppressed, title)
+}
+
+// finish hands over the matches that still have an element.
+func (j *Judge) finish() {
+	for k := range j.pending {
+		if m := &j.pending[k].match; m.Count > 0 {
+			j.verdict.Matches = append(j.verdict.Matches, *m)
+		}
+		j.pending[k] = pendingMatch{}
+	}
+	j.pending = j.pending[:0]
+}

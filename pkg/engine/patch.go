@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// operation is one step of a JSON Patch (RFC 6902).
+type operation struct {
+	op    string
+	path  []string // unescaped reference tokens
+	value span
+}
+
+// operations reads a JSON Patch; steps that are none are left out. A test changes nothing and is left out too.
+func operations(patch span) []operation {
+	var all []operation
+	if !patch.isArray() {
+		return nil
+	}
+	for c := open(patch, 0); c.element(); {
+		step := c.value()
+		pointer := string(step.get("path").text())
+		op := string(step.get("op").text())
+		if !strings.HasPrefix(pointer, "/") || op == "" || op == "test" {
+			continue
+		}
+		tokens := strings.Split(pointer[1:], "/")
+		for i, t := range tokens {
+			tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+		}
+		all = append(all, operation{op, tokens, step.get("value")})
+	}
+	return all
+}
+
+const (
+	maxPatchIndex = 1000 // list indexes beyond it are appended
+	maxPatchDepth = 64
+)
+
+// fromJSONPatch builds the object that a JSON Patch describes as far as it says: what it adds and replaces, at
+// its place. The list of an element that is named by number is filled up with empty objects.
+func (j *Judge) fromJSONPatch(patch span) span {
+	var root any
+	for _, o := range operations(patch) {
+		if (o.op != "add" && o.op != "replace") || len(o.value) == 0 || len(o.path) > maxPatchDepth {
+			continue
+		}
+		var value any
+		d := json.NewDecoder(bytes.NewReader(o.value))
+		d.UseNumber()
+		if d.Decode(&value) == nil {
+			root = placeAt(root, o.path, value)
+		}
+	}
+	if root == nil {
+		return nil
+	}
+	text, err := json.Marshal(root)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// placeAt puts value at the path below at and returns the new at.
+func placeAt(at any, path []string, value any) any {
+	if len(path) == 0 {
+		return value
+	}
+	token := path[0]
+	if number, err := strconv.Atoi(token); token == "-" || err == nil && number >= 0 {
+		list, ok := at.([]any)
+		if !ok && at != nil {
+			return at
+		}
+		if token == "-" || number > maxPatchIndex {
+			number = len(list)
+		}
+		for len(list) <= number {
+			list = append(list, map[string]any{})
+		}
+		list[number] = placeAt(list[number], path[1:], value)
+		return list
+	}
+	object, ok := at.(map[string]any)
+	if !ok {
+		if at != nil {
+			return at
+		}
+		object = make(map[string]any)
+	}
+	var inner any
+	if len(path) > 1 {
+		inner = object[token]
+	}
+	object[token] = placeAt(inner, path[1:], value)
+	return object
+}
+
+// patches is true if the patch of the current object names one of the keys below the path at.
+func (j *Judge) patches(at []string, keys ...string) bool {
+	patch := j.object.patch
+	if patch.isArray() {
+		for _, o := range operations(patch) {
+			if overlaps(o.path, at) && (len(o.path) <= len(at) || slices.Contains(keys, o.path[len(at)])) {
+				return true
+			}
+		}
+		return false
+	}
+	holder := patch.at(at...)
+	for _, k := range keys {
+		if holder.get(k) != nil {
+			return true
+		}
+	}
+	return !patch.isObject()
+}
+
+// overlaps is true if one path is the start of the other.
+func overlaps(a, b []string) bool {
+	n := min(len(a), len(b))
+	return slices.Equal(a[:n], b[:n])
+}
+
+// lists of a pod spec whose elements have records of their own.
+var elementLists = []string{"containers", "initContainers", "ephemeralContainers", "volumes"}
+
+// podTouched is true unless a patch left the pod's own fields alone.
+func (j *Judge) podTouched(p *podSpec) bool {
+	if j.ephemeral() {
+		return false
+	}
+	patch := j.object.patch
+	if patch == nil {
+		return true
+	}
+	if patch.isArray() {
+		at := append(p.template[:len(p.template):len(p.template)], "spec")
+		for _, o := range operations(patch) {
+			if overlaps(o.path, at) && (len(o.path) <= len(at) || !slices.Contains(elementLists, o.path[len(at)])) {
+				return true
+			}
+		}
+		return false
+	}
+	if !p.patch.isObject() {
+		return false
+	}
+	for c := open(p.patch, 0); ; {
+		key, ok := c.key()
+		if !ok {
+			return false
+		}
+		c.value()
+		if !slices.Contains(elementLists, string(key)) && !strings.HasPrefix(string(key), "$") {
+			return true
+		}
+	}
+}
+
+// ephemeral is true for the subresource that changes nothing but the ephemeral containers.
+func (j *Judge) ephemeral() bool {
+	return string(j.tops[topObjectRef].get("subresource").text()) == "ephemeralcontainers"
+}
+
+// listTouched is true unless a patch left the named element of a list alone.
+func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bool {
+	if j.ephemeral() && list != "ephemeralContainers" {
+		return false
+	}
+	patch := j.object.patch
+	if patch == nil {
+		return true
+	}
+	if patch.isArray() {
+		return touchedByOperation(patch, append(p.template[:len(p.template):len(p.template)], "spec", list), number)
+	}
+	if list != "volumes" && p.patch.get("securityContext") != nil {
+		return true // containers inherit it
+	}
+	v := named(p.patch.get(list), name)
+	if v == nil {
+		return false
+	}
+	// A strategic merge names an element by its merge key alone where only the order changed.
+	for c := open(v, 0); ; {
+		key, ok := c.key()
+		if !ok {
+			return false
+		}
+		c.value()
+		if string(key) != "name" {
+			return true
+		}
+	}
+}
+
+func touchedByOperation(patch span, at []string, number int) bool {
+	for _, o := range operations(patch) {
+		if !overlaps(o.path, at) {
+			continue
+		}
+		if len(o.path) <= len(at) {
+			return true
+		}
+		if token := o.path[len(at)]; token == "-" || token == strconv.Itoa(number) {
+			return true
+		}
+	}
+	return false
+}
+
+// mountTouched is true if a patch changes the mounts of a volume.
+func (j *Judge) mountTouched(p *podSpec, volume []byte) bool {
+	touched := false
+	if p.patch.isObject() {
+		eachMount(p.patch, volume, func(_, _ span) { touched = true })
+	}
+	return touched
+}

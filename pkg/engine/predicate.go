@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"bytes"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// predicate is one compiled item. Equal items of all rules share one, and it is worked out once for each
+// content of its slots.
+type predicate struct {
+	field    string // as written in the rule, for evidence
+	slots    []int32
+	scope    scope
+	op       sigma.Op
+	negate   bool
+	cased    bool
+	affix    string
+	timePart string
+	// alternatives are joined by and: one for all values, or one for each with the modifier all.
+	alternatives []matcher
+	want         bool    // OpExists
+	wanted       string  // the operator and the values as text, for explanations
+	others       []int32 // OpFieldRef
+}
+
+// matcher is a set of values of which one must fit.
+type matcher struct {
+	exact   map[string]struct{} // folded to lower case unless cased
+	globs   []glob
+	numbers []float64
+	null    bool
+	any     bool // the pattern "*"
+	items   []sigma.Value
+}
+
+// test works the predicate out for the current content of its slots, or recalls it.
+func (j *Judge) test(id int32) tri {
+	p := &j.set.preds[id]
+	if gen := j.gens[p.scope]; j.predGen[id] != gen {
+		j.predGen[id] = gen
+		j.predVal[id] = j.evaluate(p)
+	}
+	return j.predVal[id]
+}
+
+func (j *Judge) evaluate(p *predicate) tri {
+	result := no
+	if p.field == "" {
+		result = j.keywords(p)
+	} else {
+		result = triOf(j.holds(p))
+	}
+	if result == no && j.incomplete && j.anyUnknown(p) {
+		return unknown
+	}
+	if p.negate {
+		return result.not()
+	}
+	return result
+}
+
+func (j *Judge) anyUnknown(p *predicate) bool {
+	if p.field == "" {
+		return true
+	}
+	for _, id := range p.slots {
+		if j.isUnknown(id) {
+			return true
+		}
+	}
+	for _, id := range p.others {
+		if j.isUnknown(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds decides on what the slots have, as if nothing were unknown.
+func (j *Judge) holds(p *predicate) bool {
+	switch p.op {
+	case sigma.OpExists:
+		for _, id := range p.slots {
+			if j.load(id).flags&present != 0 {
+				return p.want
+			}
+		}
+		return !p.want
+	case sigma.OpFieldRef:
+		return j.refers(p)
+	}
+	for i := range p.alternatives {
+		if !j.anyValue(p, &p.alternatives[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// anyValue is true if one of the slots' values fits one of m's.
+func (j *Judge) anyValue(p *predicate, m *matcher) bool {
+	absent, null, held := true, false, false
+	for _, id := range p.slots {
+		s := j.load(id)
+		for i := range s.vals {
+			if j.fits(p, m, s.vals[i]) {
+				return true
+			}
+		}
+		absent = absent && s.flags&present == 0
+		null = null || s.flags&nullSeen != 0
+		held = held || s.flags&holder != 0
+	}
+	return m.null && (absent || null) || m.any && held
+}
+
+func (j *Judge) fits(p *predicate, m *matcher, v value) bool {
+	switch p.op {
+	case sigma.OpMatch:
+		return j.equals(p, m, v)
+	case sigma.OpRegexp:
+		for i := range m.items {
+			if m.items[i].Regexp.Match(v.text) {
+				return true
+			}
+		}
+	case sigma.OpCIDR:
+		if addr, ok := event.ParseAddr(string(v.text)); ok {
+			for i := range m.items {
+				if m.items[i].Prefix.Contains(addr) {
+					return true
+				}
+			}
+		}
+	case sigma.OpTime:
+		if n, ok := timePart(v.text, p.timePart); ok {
+			for i := range m.items {
+				if m.items[i].Number == n {
+					return true
+				}
+			}
+		}
+	default:
+		return compares(p.op, m, v)
+	}
+	return false
+}
+
+func compares(op sigma.Op, m *matcher, v value) bool {
+	n, ok := parseNumber(v.text)
+	if !ok || v.kind == boolValue {
+		return false
+	}
+	for i := range m.items {
+		want := m.items[i].Number
+		switch op {
+		case sigma.OpLT:
+			ok = n < want
+		case sigma.OpLTE:
+			ok = n <= want
+		case sigma.OpGT:
+			ok = n > want
+		default:
+			ok = n >= want
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *Judge) equals(p *predicate, m *matcher, v value) bool {
+	if m.any {
+		return true
+	}
+	if len(m.numbers) > 0 {
+		if n, ok := parseNumber(v.text); ok {
+			for _, want := range m.numbers {
+				if n == want {
+					return true
+				}
+			}
+		}
+	}
+	text := v.text
+	if !p.cased {
+		text = j.lower(text)
+	}
+	if m.exact != nil {
+		if _, ok := m.exact[string(text)]; ok {
+			return true
+		}
+	}
+	for i := range m.globs {
+		if m.globs[i].match(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// refers is true if a value of the field and a value of the other field are equal (or related by the affix).
+func (j *Judge) refers(p *predicate) bool {
+	for _, id := range p.slots {
+		for _, v := range j.load(id).vals {
+			left := foldUnless(p.cased, v.text)
+			for _, other := range p.others {
+				for _, w := range j.load(other).vals {
+					if related(p.affix, left, foldUnless(p.cased, w.text)) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func foldUnless(cased bool, text []byte) string {
+	if cased {
+		return string(text)
+	}
+	return strings.ToLower(string(text))
+}
+
+func related(affix, left, right string) bool {
+	switch affix {
+	case "startswith":
+		return strings.HasPrefix(left, right)
+	case "endswith":
+		return strings.HasSuffix(left, right)
+	case "contains":
+		return strings.Contains(left, right)
+	}
+	return left == right
+}
+
+// keywords looks for the values in every scalar of the event.
+func (j *Judge) keywords(p *predicate) tri {
+	for i := range p.alternatives {
+		m := &p.alternatives[i]
+		found := eachScalar(j.doc, func(text []byte) bool {
+			return j.equals(p, m, value{text: text})
+		})
+		if !found {
+			return no
+		}
+	}
+	return yes
+}
+
+// eachScalar calls f with the decoded text of each scalar and each key until it returns true.
+func eachScalar(v span, f func([]byte) bool) bool {
+	switch {
+	case v.isObject():
+		for c := open(v, 0); ; {
+			key, ok := c.key()
+			if !ok {
+				return false
+			}
+			if f(key) || eachScalar(c.value(), f) {
+				return true
+			}
+		}
+	case v.isArray():
+		for c := open(v, 0); c.element(); {
+			if eachScalar(c.value(), f) {
+				return true
+			}
+		}
+		return false
+	}
+	t := v.text()
+	return t != nil && f(t)
+}
+
+// lower folds text to lower case, into the judge's scratch if it has to change; the result holds until the
+// next call.
+func (j *Judge) lower(text []byte) []byte {
+	for i, c := range text {
+		if c >= utf8.RuneSelf {
+			return bytes.ToLower(text)
+		}
+		if c >= 'A' && c <= 'Z' {
+			j.folded = append(j.folded[:0], text...)
+			for k := i; k < len(j.folded); k++ {
+				switch c := j.folded[k]; {
+				case c >= utf8.RuneSelf:
+					return bytes.ToLower(text)
+				case c >= 'A' && c <= 'Z':
+					j.folded[k] = c + 'a' - 'A'
+				}
+			}
+			return j.folded
+		}
+	}
+	return text
+}
+
+// timePart reads one part of an RFC 3339 time in UTC.
+func timePart(text []byte, part string) (float64, bool) {
+	t, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil {
+		return 0, false
+	}
+	t = t.UTC()
+	switch part {
+	case "minute":
+		return float64(t.Minute()), true
+	case "hour":
+		return float64(t.Hour()), true
+	case "day":
+		return float64(t.Day()), true
+	case "week":
+		_, week := t.ISOWeek()
+		return float64(week), true
+	case "month":
+		return float64(t.Month()), true
+	case "year":
+		return float64(t.Year()), true
+	}
+	return 0, false
+}

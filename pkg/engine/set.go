@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"net/netip"
+
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// Options are what the engine must know beside the rules.
+type Options struct {
+	// TrustedProxies gives the addresses that sourceIPs is walked over to find the client; nil means
+	// event.TrustedProxies.
+	TrustedProxies func(provider string) []netip.Prefix
+}
+
+// Set is a compiled set of rules. It is immutable and safe for concurrent use; a reload compiles a new one.
+type Set struct {
+	options Options
+	hash    string
+	sources []*sigma.Rule
+	rules   []rule
+	slots   []slotInfo
+	preds   []predicate
+	index   index
+
+	header, requestBody, responseBody *trie
+	metadata, podMetadata, pod        *trie
+	container, volume                 *trie
+	subject, roleRef, policyRule      *trie
+
+	computed map[string]int32          // slots of derived fields, by path
+	indexed  [len(indexedFields)]int32 // slots that the index reads
+}
+
+// Hash is the hex SHA-256 of the rule files that the set was made of.
+func (s *Set) Hash() string { return s.hash }
+
+// Rules are the rules of the set, in file order. The caller must not change them.
+func (s *Set) Rules() []*sigma.Rule { return s.sources }
+
+// slotInfo is what the set knows of a slot.
+type slotInfo struct {
+	path  string
+	scope scope
+	// tops are the top-level keys that the value comes from, as bits (see topKeys).
+	tops uint32
+	// body is true where the value comes from the body that the derived records are read from.
+	body bool
+	// needs are the audit paths whose absence from the provider's form makes the value unknown.
+	needs []string
+	// derive works the value out on first use; nil for captured slots and for those that the element
+	// walk fills.
+	derive func(j *Judge, id int32)
+}
+
+// rule is a compiled rule.
+type rule struct {
+	source   *sigma.Rule
+	category event.Category
+	program
+	levels    []levelWhen
+	filters   []filter
+	templates []string // fields that the reason names
+	// namesStage is true for a rule that is judged at RequestReceived too.
+	namesStage bool
+	// skipControlled leaves out matches on controlled workloads.
+	skipControlled bool
+	// needsRequest and needsResponse are true if a selection looks into that body by its own path.
+	needsRequest, needsResponse bool
+}
+
+// program is a condition over compiled selections.
+type program struct {
+	selections []tree
+	names      []string
+	condition  sigma.Expr
+}
+
+type levelWhen struct {
+	when    sigma.Expr
+	level   sigma.Level
+	because string
+}
+
+type filter struct {
+	source *sigma.Filter
+	program
+	expires int64 // Unix nanoseconds of the event time from which the filter no longer holds; 0 = never
+}
+
+// tree is a compiled selection.
+type tree struct {
+	kind treeKind
+	kids []tree
+	pred int32
+}
+
+type treeKind uint8
+
+const (
+	leafTree treeKind = iota
+	allTree
+	anyTree
+)
+
+// tri is a truth value of three: what a provider cannot give, or what lies behind a cut, is unknown.
+type tri int8
+
+const (
+	no tri = iota
+	unknown
+	yes
+)
+
+func (t tri) not() tri { return yes - t }
+
+func triOf(b bool) tri {
+	if b {
+		return yes
+	}
+	return no
+}
