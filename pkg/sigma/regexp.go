@@ -57,14 +57,14 @@ func explainRegexp(err error) error {
 	}
 	part := clip(s.Expr)
 	switch {
-	case s.Code == syntax.ErrInvalidPerlOp:
+	case s.Code == syntax.ErrInvalidPerlOp, strings.HasPrefix(part, "(?<=") || strings.HasPrefix(part, "(?<!"):
 		return fmt.Errorf("the regular expression uses %s: look-around and other extensions of PCRE are not in RE2; put the second test into an item of its own, negated if need be", part)
 	case s.Code == syntax.ErrInvalidEscape && len(part) > 1 && strings.ContainsAny(part[1:2], "123456789gk"):
 		return fmt.Errorf("the regular expression uses the back-reference %s, which RE2 has not; write the alternatives out", part)
 	case s.Code == syntax.ErrInvalidRepeatOp:
 		return fmt.Errorf("the regular expression uses %s: possessive and doubled quantifiers are not in RE2; use a plain one", part)
 	case s.Code == syntax.ErrInvalidRepeatSize:
-		return fmt.Errorf("the regular expression repeats too often: %s; RE2 allows counts up to 1000", part)
+		return fmt.Errorf("the regular expression repeats too often: %s; RE2 allows a count of 1000, nested counts multiplied", part)
 	}
 	return fmt.Errorf("the regular expression is wrong: %s: %s; fix it (the flavour is RE2)", s.Code, part)
 }
