@@ -53,7 +53,8 @@ func TestBulksAreFilledOneAtATime(t *testing.T) {
 				c := config(sink, newFakeSink(), src)
 				c.BulkDocs, c.BulkBytes = tt.docs, tt.size
 				deliverOnce(t, c, src)
-				if diff := cmp.Diff(tt.wantBulks, sink.writes); diff != "" {
+				sizes, _ := sink.calls()
+				if diff := cmp.Diff(tt.wantBulks, sizes); diff != "" {
 					t.Error(diff)
 				}
 			})
@@ -74,7 +75,8 @@ func TestABulkIsSentWhenItIsOldEnough(t *testing.T) {
 		start := time.Now()
 		go func() { done <- p.Run(ctx) }()
 		time.Sleep(time.Minute)
-		if took := sink.times[0].Sub(start); took != 3*time.Second {
+		_, times := sink.calls()
+		if took := times[0].Sub(start); took != 3*time.Second {
 			t.Errorf("sent after %s", took)
 		}
 		cancel()
@@ -121,7 +123,8 @@ func TestOnlyTheDocumentsToRetryAreSentAgain(t *testing.T) {
 		src := newMemSource([]string{docs(0, 10)})
 		start := time.Now()
 		p := deliverOnce(t, config(sink, newFakeSink(), src), src)
-		if diff := cmp.Diff([]int{10, 1, 1, 1, 1}, sink.writes); diff != "" {
+		sizes, _ := sink.calls()
+		if diff := cmp.Diff([]int{10, 1, 1, 1, 1}, sizes); diff != "" {
 			t.Error(diff)
 		}
 		if took := time.Since(start); took < 2*time.Second || took > 2*time.Minute {
@@ -186,11 +189,12 @@ func TestARequestThatFailsIsRepeatedForeverWithGrowingPauses(t *testing.T) {
 		if len(sink.ids()) != 3 {
 			t.Errorf("stored %v", sink.ids())
 		}
-		if n := len(sink.writes); n < 24*60 || n > 24*60*8 {
+		if n := sink.attempts(); n < 24*60 || n > 24*60*8 {
 			t.Errorf("%d attempts in a day", n)
 		}
-		for i := 1; i < len(sink.times); i++ {
-			if pause := sink.times[i].Sub(sink.times[i-1]); pause < retryMin || pause > retryMax+retryMin {
+		_, times := sink.calls()
+		for i := 1; i < len(times); i++ {
+			if pause := times[i].Sub(times[i-1]); pause < retryMin || pause > retryMax+retryMin {
 				t.Fatalf("pause %d was %s", i, pause)
 			}
 		}
@@ -212,14 +216,15 @@ func TestTheDelayThatASinkAsksForIsObeyed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sink := newFakeSink()
 				sink.write = func(docs []Document) ([]error, error) {
-					if len(sink.times) == 1 {
+					if sink.attempts() == 1 {
 						return tt.write(docs)
 					}
 					return make([]error, len(docs)), nil
 				}
 				src := newMemSource([]string{"doc:a"})
 				deliverOnce(t, config(sink, newFakeSink(), src), src)
-				if pause := sink.times[1].Sub(sink.times[0]); pause < 95*time.Second || pause > 96*time.Second { // a bulk may wait a second for more
+				_, times := sink.calls()
+				if pause := times[1].Sub(times[0]); pause < 95*time.Second || pause > 96*time.Second { // a bulk may wait a second for more
 					t.Errorf("tried again after %s", pause)
 				}
 			})
@@ -255,7 +260,7 @@ func TestRefusedCredentialsAreTriedSlowlyAndShowInHealth(t *testing.T) {
 		if h := p.Health().Sinks[0]; !h.OK {
 			t.Errorf("health %+v", h)
 		}
-		if n := len(sink.writes); n != 21 {
+		if n := sink.attempts(); n != 21 {
 			t.Errorf("%d attempts in ten minutes", n)
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 10 || !strings.Contains(log.String(), "repeated=1") {
@@ -390,7 +395,7 @@ func TestWhatASinkMustNotDoIsARequestToRepeat(t *testing.T) {
 				var log bytes.Buffer
 				sink := newFakeSink()
 				sink.write = func(docs []Document) ([]error, error) {
-					if len(sink.writes) < 3 {
+					if sink.attempts() < 3 {
 						return tt.write(docs)
 					}
 					return make([]error, len(docs)), nil

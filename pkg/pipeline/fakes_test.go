@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,6 +183,18 @@ func (s *fakeSink) Write(ctx context.Context, docs []Document) ([]error, error) 
 		}
 	}
 	return results, nil
+}
+
+// calls are the sizes and times of the writes so far.
+func (s *fakeSink) calls() ([]int, []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.writes), slices.Clone(s.times)
+}
+
+func (s *fakeSink) attempts() int {
+	sizes, _ := s.calls()
+	return len(sizes)
 }
 
 func (s *fakeSink) ids() map[string]int {

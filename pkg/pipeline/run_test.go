@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,9 +124,9 @@ func TestAPanicWithoutAWorkingRedactionKeepsNoBody(t *testing.T) {
 func TestTheBudgetStopsConsumptionWhileASinkIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newFakeSink()
-		down := true
+		var up atomic.Bool
 		sink.write = func(docs []Document) ([]error, error) {
-			if down {
+			if !up.Load() {
 				return nil, errDown
 			}
 			return make([]error, len(docs)), nil
@@ -148,7 +149,7 @@ func TestTheBudgetStopsConsumptionWhileASinkIsDown(t *testing.T) {
 		if h := p.Health(); h.OK() || h.Sinks[0].OK || h.Sinks[0].Reason != "connection refused" || !h.Sinks[1].OK {
 			t.Errorf("health %+v", h)
 		}
-		down = false
+		up.Store(true)
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -273,6 +274,9 @@ func TestEmitAfterTheEndIsRefused(t *testing.T) {
 		b := NewBatch(t.Context(), "s", []Record{{Body: []byte("x")}}, func(error) { t.Error("settled") })
 		if err := p.emitter(p.sources[0])(t.Context(), b); !errors.Is(err, ErrStopped) {
 			t.Errorf("emit: %v", err)
+		}
+		if len(p.slots) != 0 {
+			t.Error("a place in the queue was not given back")
 		}
 		if err := p.Run(t.Context()); err == nil {
 			t.Error("a second Run was allowed")

@@ -55,7 +55,7 @@ func TestMetricsSayWhatStatsSay(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		sink := newFakeSink()
 		sink.write = func(docs []Document) ([]error, error) {
-			if len(sink.writes) == 1 {
+			if sink.attempts() == 1 {
 				return nil, RetryAfter(errDown, 10*time.Second)
 			}
 			return each(docs, func(d Document) error {
