@@ -43,7 +43,7 @@ var filled = []struct {
 }{
 	{"record.touched", elementScope}, {"element.injected", elementScope},
 	{"workload.kind", objectScope}, {"workload.name", objectScope}, {"workload.controlled", objectScope},
-	{"workload.owner.kind", objectScope}, {"workload.owner.name", objectScope},
+	{"workload.owner.kind", objectScope}, {"workload.owner.name", objectScope}, {"workload.containers", objectScope},
 	{"container.type", elementScope},
 	{"image.registry", elementScope}, {"image.repository", elementScope}, {"image.tag", elementScope}, {"image.digest", elementScope},
 	{"volume.hostPath.cleaned", elementScope}, {"mount.containers", elementScope}, {"mount.writable", elementScope},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -182,6 +183,7 @@ func (j *Judge) judgePodSpec(spec, meta span, template []string) {
 		j.captureClean(meta, j.set.podMetadata)
 	}
 	j.captureClean(spec, j.set.pod)
+	j.put(j.set.computed["workload.containers"], strconv.AppendInt(nil, int64(countContainers(spec)), 10), numberValue)
 	p := podSpec{spec: spec, base: base, template: template}
 	p.patch, p.request = j.object.patch.at(template...).get("spec"), j.object.request.at(template...).get("spec")
 	j.judgePod(&p)
@@ -189,6 +191,20 @@ func (j *Judge) judgePodSpec(spec, meta span, template []string) {
 		j.eachElement(spec, base, list.key, func(v span) { j.judgeContainer(&p, v, list.key, list.kind) })
 	}
 	j.eachElement(spec, base, "volumes", func(v span) { j.judgeVolume(&p, v) })
+}
+
+func countContainers(spec span) int {
+	n := 0
+	for _, list := range containerLists {
+		values := spec.get(list.key)
+		if !values.isArray() {
+			continue
+		}
+		for c := open(values, 0); c.element(); n++ {
+			c.value()
+		}
+	}
+	return n
 }
 
 // podSpec is a pod spec with its counterparts in the patch and in the request.

@@ -137,6 +137,7 @@ var Fields = []Field{
 	{Path: "workload.controlled", In: podKinds, Type: Bool, Derived: true, Meaning: "true for an object that the built-in controller of its owner's kind wrote"},
 	{Path: "workload.owner.kind", In: podKinds, Type: Text, Derived: true, Meaning: "kind of the controlling owner"},
 	{Path: "workload.owner.name", In: podKinds, Type: Text, Derived: true, Meaning: "name of the controlling owner"},
+	{Path: "workload.containers", In: podKinds, Type: Number, Derived: true, Meaning: "how many containers of all kinds the pod spec has; an exception that names one image asks for 1"},
 	{Path: "pod.metadata.*", In: podKinds, Type: Any, Derived: true, Meaning: "metadata of the pod or of its template"},
 	{Path: "pod.*", In: podKinds, Type: Any, Derived: true, Meaning: "the pod spec"},
 
