@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed kubernetes
 var FS embed.FS
+
+// Story is a recorded attack story among ordinary work: gzip-compressed audit.k8s.io/v1 events, one a line.
+//
+//go:embed testdata/story.ndjson.gz
+var Story []byte
