@@ -12,13 +12,13 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 FUZZTIME := 5s
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
 
-.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration docs docs-check bench vuln up down image-rootfs clean
+.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration compose docs docs-check bench vuln up down image-rootfs clean
 
 build: ## bin/foretop for this machine
 	$(GO_BUILD) -o bin/foretop ./cmd/foretop
 
 test: ## everything that CI runs, each step timed; all steps run even when one fails
-	.ci/steps fmt vet unit rules docs-check cross lint fuzz-smoke integration
+	.ci/steps fmt vet unit rules docs-check compose cross lint fuzz-smoke integration
 
 fmt: ## fails on files that gofmt would change, and names them
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
@@ -47,6 +47,9 @@ fuzz: ## every fuzz target for FUZZTIME (make fuzz FUZZTIME=10m)
 
 cross: ## the binary without cgo on each platform it is released for
 	for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO_BUILD) -o "dist/foretop-$${p%/*}-$${p#*/}" ./cmd/foretop; done
+
+compose: ## docker-compose.yml against the schema of the Compose specification, without an engine
+	integration/compose-check
 
 integration: ## against a real Kafka and a real Elasticsearch, started for the purpose
 	integration/services/run go test -tags integration -count=1 -timeout 20m ./integration/...

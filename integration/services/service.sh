@@ -1,10 +1,10 @@
 # Shared by the scripts beside it: where things are kept, free ports, certificates, waiting, stopping.
 #
-# FORETOP_CACHE   downloads and programs          ${XDG_CACHE_HOME:-$HOME/.cache}/foretop
-# FORETOP_PORTS   range free ports are taken from 20000-31999 (below the range the kernel hands to clients)
+# SERVICES_CACHE   downloads and programs          ${XDG_CACHE_HOME:-$HOME/.cache}/foretop
+# SERVICES_PORTS   range free ports are taken from 20000-31999 (below the range the kernel hands to clients)
 
-: "${FORETOP_CACHE:=${XDG_CACHE_HOME:-${HOME:?set HOME or FORETOP_CACHE}/.cache}/foretop}"
-: "${FORETOP_PORTS:=20000-31999}"
+: "${SERVICES_CACHE:=${XDG_CACHE_HOME:-${HOME:?set HOME or SERVICES_CACHE}/.cache}/foretop}"
+: "${SERVICES_PORTS:=20000-31999}"
 
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
@@ -14,18 +14,18 @@ need() { command -v "$1" > /dev/null || fail "$1 is not on the PATH; install $2"
 # free_port: a loopback port nobody listens on. Two callers may still draw the same one: a server that finds its port
 # taken exits, and its start is tried again with another.
 free_port() {
-  local low=${FORETOP_PORTS%-*} high=${FORETOP_PORTS#*-} port
+  local low=${SERVICES_PORTS%-*} high=${SERVICES_PORTS#*-} port
   for _ in $(seq 200); do
     port=$((low + (RANDOM * 32768 + RANDOM) % (high - low + 1)))
     (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null || { echo "$port"; return 0; }
   done
-  fail "no free port in $FORETOP_PORTS"
+  fail "no free port in $SERVICES_PORTS"
 }
 
-# once NAME FUNCTION: runs FUNCTION with the path of an empty folder, and moves the folder to $FORETOP_CACHE/NAME only
+# once NAME FUNCTION: runs FUNCTION with the path of an empty folder, and moves the folder to $SERVICES_CACHE/NAME only
 # when it succeeded, so that an interrupted download is never taken for a program. Safe for several callers at a time.
 once() {
-  local target=$FORETOP_CACHE/$1 partial=$FORETOP_CACHE/$1.partial
+  local target=$SERVICES_CACHE/$1 partial=$SERVICES_CACHE/$1.partial
   [ ! -d "$target" ] || return 0
   mkdir -p "$(dirname "$target")"
   (
@@ -118,7 +118,7 @@ attempt() {
 main() {
   local command=${1:-} name
   name=$(basename "$0")
-  DIR=${2:-$FORETOP_CACHE/run/$name}
+  DIR=${2:-$SERVICES_CACHE/run/$name}
   case $command in
     install) install ;;
     start)
