@@ -24,13 +24,18 @@ type Item struct {
 	// Canonical is one complete audit.k8s.io/v1 JSON object: a sub-slice of the record where the form
 	// holds it unchanged, else rebuilt in the decoder's buffer. It is valid JSON (strictly: numbers,
 	// escapes, UTF-8 in strings replaced as encoding/json does), at most MaxDepth deep.
-	// For a truncated event it is the readable prefix, closed.
+	// For a truncated event it is the readable prefix, closed. It may hold members of a shipper beside
+	// the event's own.
 	Canonical []byte
 	Envelope  event.Envelope
-	Class     string
-	Detail    string
-	Raw       []byte
-	// Offset and Length bound the item's bytes within the record body where it stands there in clear;
-	// Length is zero where it was inside an encoding (then the whole record is meant).
+	// Class is one of SkippedClasses or BrokenClasses.
+	Class string
+	// Detail says what is wrong with a broken item, without quoting it.
+	Detail string
+	// Raw are the bytes of a broken item: what Offset and Length bound, else what stood inside the encoding.
+	Raw []byte
+	// Offset and Length bound the smallest stretch of the record body that stands there in clear and
+	// holds the item: decoding that stretch alone gives the item again (but for what wrappers around a
+	// batch say). Length is zero where all of the record is encoded; then the whole record is meant.
 	Offset, Length int
 }

@@ -1,0 +1,131 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// appendUnescaped appends the content of a JSON string (without its quotes) to dst, escapes resolved. An
+// escape that the bytes cut is left out; one that is invalid is kept as it stands. Lone surrogates become
+// U+FFFD, as in encoding/json. The result is never longer than text.
+func appendUnescaped(dst, text []byte) []byte {
+	base := len(dst)
+	// Eight spare bytes let the copy below store whole words.
+	if need := base + len(text) + 8; cap(dst) < need {
+		grown := make([]byte, base, need+need/4)
+		copy(grown, dst)
+		dst = grown
+	}
+	out, n, i := dst[:cap(dst)], base, 0
+	for i < len(text) {
+		if i+8 <= len(text) {
+			x := binary.LittleEndian.Uint64(text[i:])
+			binary.LittleEndian.PutUint64(out[n:], x)
+			slash := x ^ ones*'\\'
+			m := (slash - ones) &^ slash & highs
+			if m == 0 {
+				i, n = i+8, n+8
+				continue
+			}
+			run := bits.TrailingZeros64(m) >> 3
+			i, n = i+run, n+run
+		} else if text[i] != '\\' {
+			out[n] = text[i]
+			i, n = i+1, n+1
+			continue
+		}
+		if i+1 >= len(text) {
+			break
+		}
+		if c := simpleEscape[text[i+1]]; c != 0 {
+			out[n] = c
+			i, n = i+2, n+1
+			continue
+		}
+		if text[i+1] != 'u' {
+			out[n] = '\\'
+			i, n = i+1, n+1
+			continue
+		}
+		r, size := unicodeEscape(text[i:])
+		if size == 0 {
+			break
+		}
+		n += utf8.EncodeRune(out[n:], r)
+		i += size
+	}
+	return out[:n]
+}
+
+var simpleEscape = [256]byte{
+	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
+}
+
+// unicodeEscape reads the \u escape (or surrogate pair) that b begins with; size is 0 if b cuts it.
+func unicodeEscape(b []byte) (r rune, size int) {
+	first, ok := hex4(b)
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(first) {
+		return first, 6
+	}
+	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+		if second, ok := hex4(b[6:]); ok {
+			if r := utf16.DecodeRune(first, second); r != utf8.RuneError {
+				return r, 12
+			}
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 6 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		d := hexDigit(c)
+		if d < 0 {
+			return 0, false
+		}
+		r = r<<4 | rune(d)
+	}
+	return r, true
+}
+
+// appendQuoted appends text as a JSON string.
+func appendQuoted(dst, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// unquote gives the content of the JSON string value raw (quotes included): the bytes within it where
+// nothing is escaped, else unescaped behind *buf. ok is false if raw is no string.
+func unquote(raw []byte, buf *[]byte) (text []byte, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, false
+	}
+	raw = raw[1 : len(raw)-1]
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw, true
+	}
+	base := len(*buf)
+	*buf = appendUnescaped(*buf, raw)
+	return (*buf)[base:], true
+}

@@ -1,0 +1,233 @@
+package decode
+
+import (
+	"bytes"
+)
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+// record decodes a whole record: encodings first, then the values in it.
+func (d *Decoder) record(body []byte, sc *scope) outcome {
+	if body == nil {
+		return skipped(ClassTombstone)
+	}
+	if isGzip(body) {
+		return d.gzip(body, sc)
+	}
+	if detail := binaryFormat(body); detail != "" {
+		return broken(ClassUnsupportedEncoding, detail, body)
+	}
+	if len(body) > 5 && body[0] == 0 && body[5] == '{' {
+		body = body[5:] // the JSON Schema serializer of Confluent: a zero byte and the schema's number
+	}
+	return d.sequence(bytes.TrimPrefix(body, utf8BOM), sc)
+}
+
+// sequence decodes the values that follow one another in b, with or without whitespace between them. The
+// remark about a value that stands alone is left to the caller.
+func (d *Decoder) sequence(b []byte, sc *scope) outcome {
+	var total outcome
+	i := skipSpace(b, 0)
+	if i == len(b) {
+		return skipped(ClassEmpty)
+	}
+	for alone := true; i < len(b) && !d.full(); alone = false {
+		end, out := d.value(b, i, sc)
+		next := skipSpace(b, end)
+		if alone && next == len(b) {
+			return out
+		}
+		d.settle(out, sc.stretch(b[i:end]))
+		total.events += out.events
+		i = next
+	}
+	return total
+}
+
+// value decodes the value that begins at b[i] and returns the position behind it, always beyond i.
+func (d *Decoder) value(b []byte, i int, sc *scope) (int, outcome) {
+	switch b[i] {
+	case '{':
+		return d.objectAt(b, i, sc)
+	case '[':
+		return d.arrayAt(b, i, sc)
+	case '"':
+		return d.stringAt(b, i, sc)
+	}
+	return d.textAt(b, i, sc)
+}
+
+// objectAt decodes the object whose brace is b[i], whole or broken.
+func (d *Decoder) objectAt(b []byte, i int, sc *scope) (int, outcome) {
+	if d.level >= maxNest {
+		return d.tooDeep(b, i)
+	}
+	members, scratch, unit := len(d.members), len(d.scratch), sc.unit
+	o := &d.objects[d.level]
+	d.level++
+	end, v := d.scanObject(b, i, o)
+	var out outcome
+	if v == valueDone {
+		sc.unit = sc.stretch(o.b)
+		out = d.object(o, sc)
+	} else {
+		var cut int
+		end, cut = brokenStretch(b, i, end, v)
+		sc.unit = sc.stretch(b[i:end])
+		out = d.brokenObject(b[i:end], cut-i, v, sc)
+	}
+	d.level--
+	d.members, d.scratch, sc.unit = d.members[:members], d.scratch[:scratch], unit
+	return end, out
+}
+
+// object decodes a valid object by its shape.
+func (d *Decoder) object(o *object, sc *scope) outcome {
+	switch d.shapeOf(o) {
+	case shapeEvent:
+		return d.event(o, sc, false)
+	case shapeOtherEvent:
+		return skipped(ClassNotAuditEvent)
+	}
+	return d.container(o, sc)
+}
+
+// container decodes an object that is no event itself: a list, a service's envelope, a shipper's wrapper.
+// Each recogniser decodes one form, and says false if o is not of that form. An object that is cut keeps
+// what it had before the cut. The calls are direct so that scopes stay on the stack.
+func (d *Decoder) container(o *object, sc *scope) outcome {
+	if o.foreign == 0 {
+		return skipped(ClassOtherJSON)
+	}
+	if out, ok := d.eventList(o, sc); ok {
+		return out
+	}
+	if out, ok := d.otlp(o, sc); ok {
+		return out
+	}
+	if out, ok := d.loki(o, sc); ok {
+		return out
+	}
+	return d.wrapper(o, sc)
+}
+
+// tooDeep is what becomes of a value inside more wrappings than the limit: it is somebody else's JSON
+// unless it mentions an audit event.
+func (d *Decoder) tooDeep(b []byte, i int) (int, outcome) {
+	end, v := d.scan.value(b, i)
+	if v != valueDone {
+		end, _ = brokenStretch(b, i, end, v)
+	}
+	return end, nestedTooDeep(b[i:end])
+}
+
+func nestedTooDeep(b []byte) outcome {
+	if bytes.Contains(b, []byte("auditID")) {
+		return broken(ClassTooDeep, "an event lies inside more wrappings than the limit", b)
+	}
+	return skipped(ClassOtherJSON)
+}
+
+// maxArrays bounds arrays within arrays, since each level reads the bytes once more.
+const maxArrays = 4
+
+// arrayAt decodes the elements of the array whose bracket is b[i]. It reads as far as the elements are
+// sound, so that one broken or cut element leaves the others.
+func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
+	if sc.arrays >= maxArrays {
+		return d.tooDeep(b, i)
+	}
+	pos := skipSpace(b, i+1)
+	if pos < len(b) && !bytes.ContainsRune([]byte(`{["-0123456789tfn]`), rune(b[pos])) {
+		return d.textAt(b, i, sc)
+	}
+	sc.arrays++
+	defer func() { sc.arrays-- }()
+	var total outcome
+	scalars, elements := 0, 0
+	for ; !d.full(); elements++ {
+		if pos >= len(b) {
+			d.settle(broken(ClassTruncated, "the list ends before its closing bracket", b[i:]), sc.stretch(b[i:]))
+			break
+		}
+		if b[pos] == ']' {
+			pos++
+			break
+		}
+		end, out := 0, outcome{}
+		if c := b[pos]; c == '{' || c == '[' || c == '"' {
+			end, out = d.value(b, pos, sc)
+			d.settle(out, sc.stretch(b[pos:end]))
+			total.events += out.events
+		} else if end, out = d.scalarAt(b, pos, elements == 0); !out.held {
+			scalars++
+		} else if elements == 0 {
+			return d.textAt(b, i, sc)
+		} else {
+			d.settle(out, sc.stretch(b[pos:end]))
+		}
+		if pos = skipSpace(b, end); pos < len(b) && b[pos] == ',' {
+			pos = skipSpace(b, pos+1)
+		} else if pos < len(b) && b[pos] != ']' && !out.isBroken() {
+			end, _ = brokenStretch(b, pos, pos, valueBad)
+			d.settle(broken(ClassNotJSON, "no comma between two elements of a list", b[pos:end]), sc.stretch(b[pos:end]))
+			return end, total
+		}
+	}
+	if elements == 0 {
+		return pos, skipped(ClassEmpty)
+	}
+	if scalars > 0 {
+		d.settle(skipped(ClassOtherJSON), sc.stretch(b[i:pos]))
+	}
+	return pos, total
+}
+
+// scalarAt steps over a number or literal in an array. It holds a remark if there is none.
+func (d *Decoder) scalarAt(b []byte, i int, _ bool) (int, outcome) {
+	end, v := d.scan.value(b, i)
+	if v == valueDone {
+		return end, outcome{}
+	}
+	end, _ = brokenStretch(b, i, end, v)
+	return end, broken(ClassNotJSON, "an element of a list is not valid JSON", b[i:end])
+}
+
+// stringAt decodes a JSON string that stands where a value is expected: JSON text encoded once more, or
+// plain text.
+func (d *Decoder) stringAt(b []byte, i int, sc *scope) (int, outcome) {
+	end, v := skipString(b, i+1)
+	if v == valueBad || v == valueControl {
+		return d.textAt(b, i, sc)
+	}
+	content := b[i+1 : end]
+	if v == valueDone {
+		if next := skipSpace(b, end); next < len(b) && b[next] == ':' {
+			return d.textAt(b, i, sc)
+		}
+		content = b[i+1 : end-1]
+	} else {
+		end = len(b)
+	}
+	if bytes.IndexByte(content, '{') < 0 {
+		return end, skipped(ClassText)
+	}
+	if sc.wraps >= maxWraps {
+		return end, nestedTooDeep(content)
+	}
+	inner := sc.wrapped(FormatQuoted, b[i:end])
+	return end, d.embedded(content, b[i:end], &inner)
+}
+
+// embedded decodes the JSON text in the content of a JSON string. raw are the bytes that hold it.
+func (d *Decoder) embedded(content, raw []byte, sc *scope) outcome {
+	scratch := len(d.scratch)
+	if bytes.IndexByte(content, '\\') >= 0 {
+		d.scratch = appendUnescaped(d.scratch, content)
+		content = d.scratch[scratch:]
+	}
+	out := d.sequence(bytes.TrimPrefix(content, utf8BOM), sc)
+	out.remark.raw = raw // the text lies in a buffer that the next one overwrites
+	d.scratch = d.scratch[:scratch]
+	return out
+}

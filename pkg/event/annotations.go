@@ -1,0 +1,56 @@
+package event
+
+import "strings"
+
+// Annotations that decoding and findings read. Source:
+// https://kubernetes.io/docs/reference/labels-annotations-taints/audit-annotations/
+const (
+	AnnotationDecision  = "authorization.k8s.io/decision"
+	AnnotationReason    = "authorization.k8s.io/reason"
+	AnnotationTruncated = "audit.k8s.io/truncated"
+)
+
+// AnnotationName gives the real spelling of an annotation's name that a shipper has freed of dots, since
+// they mean nesting to Elasticsearch: authorization_k8s_io/decision, authorization_k8s_io_decision. ok is
+// false, and nothing is allocated, if the name is no such spelling.
+func AnnotationName[T string | []byte](name T) (real string, ok bool) {
+	slash, under, dots := -1, false, false
+	for i := range len(name) {
+		switch name[i] {
+		case '/':
+			if slash = i; !under || dots {
+				return "", false
+			}
+			// The part before the slash is a DNS name, in which no underscore is legal.
+			return strings.ReplaceAll(string(name[:slash]), "_", ".") + string(name[slash:]), true
+		case '_':
+			under = true
+		case '.':
+			dots = true
+		}
+	}
+	if !under || dots {
+		return "", false
+	}
+	real, ok = flatNames[string(name)]
+	return real, ok
+}
+
+// flatNames are the known annotations with every dot and slash turned into an underscore.
+var flatNames = func() map[string]string {
+	flat := make(map[string]string)
+	for _, name := range []string{
+		AnnotationDecision, AnnotationReason, AnnotationTruncated,
+		"pod-security.kubernetes.io/enforce-policy", "pod-security.kubernetes.io/audit-violations", "pod-security.kubernetes.io/exempt",
+		"validation.policy.admission.k8s.io/validation_failure", "k8s.io/deprecated", "k8s.io/removed-release",
+		"authentication.k8s.io/legacy-token", "authentication.k8s.io/stale-token",
+		"authentication.kubernetes.io/credential-id", "authentication.kubernetes.io/issued-credential-id",
+		"authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid",
+		"authentication.kubernetes.io/node-name", "authentication.kubernetes.io/node-uid",
+		"authentication.openshift.io/decision", "authentication.openshift.io/username",
+		"scopes.authorization.openshift.io",
+	} {
+		flat[strings.NewReplacer(".", "_", "/", "_").Replace(name)] = name
+	}
+	return flat
+}()
