@@ -1,0 +1,23 @@
+//go:build unix
+
+package ndjson
+
+import (
+	"os"
+	"syscall"
+)
+
+// lock keeps a second process from cutting off lines that this one is writing.
+func lock(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits
+}
+
+// syncDir makes a new file's entry in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the operator's path
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
