@@ -79,7 +79,7 @@ func (s *Set) Explain(canonical []byte, env *event.Envelope, key string) (Explan
 func (j *Judge) whyNoRecords(r *rule) string {
 	verb := string(j.tops[topVerb].text())
 	ref := j.tops[topObjectRef]
-	resource, group := string(ref.get("resource").text()), string(ref.get("apiGroup").text())
+	resource, group := ref.get("resource").text(), ref.get("apiGroup").text()
 	switch {
 	case !j.wantElements():
 		return fmt.Sprintf("a %s rule judges the objects that create, update and patch requests write; this is %s of %q, subresource %q",

@@ -89,11 +89,11 @@ func (j *Judge) judgeElements() {
 		return
 	}
 	ref := j.tops[topObjectRef]
-	resource, group := string(ref.get("resource").text()), string(ref.get("apiGroup").text())
-	holder := holds(resource, group)
+	holder := holds(ref.get("resource").text(), ref.get("apiGroup").text())
 	if holder == holdsNothing {
 		return
 	}
+	resource := string(ref.get("resource").text())
 	if !j.chooseBody(resource, holder) {
 		j.noBody(holder)
 		return
@@ -146,19 +146,19 @@ const (
 	holdsAnything // a custom kind: a pod spec is searched in it
 )
 
-func holds(resource, group string) holding {
-	if _, ok := places[resource]; ok && workloadGroups[group] {
+func holds(resource, group []byte) holding {
+	if _, ok := places[string(resource)]; ok && workloadGroups[string(group)] {
 		return holdsPodSpec
 	}
-	if rbacGroups[group] {
-		switch resource {
+	if rbacGroups[string(group)] {
+		switch string(resource) {
 		case "rolebindings", "clusterrolebindings":
 			return holdsSubjects
 		case "roles", "clusterroles":
 			return holdsPolicy
 		}
 	}
-	if resource == "" || builtinGroups[group] {
+	if len(resource) == 0 || builtinGroups[string(group)] {
 		return holdsNothing
 	}
 	return holdsAnything
