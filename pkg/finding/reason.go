@@ -49,6 +49,10 @@ func (c *facts) expand(template string) string {
 			b.WriteString("{" + rest)
 			return b.String()
 		}
+		if field == "objectRef.namespace" && len(c.lookup(field)) == 0 && !c.unknown(field) {
+			template = strings.TrimPrefix(after, "/") // the object is cluster-wide
+			continue
+		}
 		b.WriteString(c.say(field))
 		template = after
 	}
@@ -61,7 +65,7 @@ func (c *facts) say(field string) string {
 		if c.unknown(field) {
 			return "(unknown)"
 		}
-		return absent(field)
+		return c.absent(field)
 	}
 	shown := make([]string, 0, maxReasonValues)
 	for _, v := range c.values(field, head(values, maxReasonValues)) {
@@ -74,10 +78,14 @@ func (c *facts) say(field string) string {
 	return strings.Join(shown, ", ")
 }
 
-func absent(field string) string {
+func (c *facts) absent(field string) string {
 	switch field {
 	case "user.username", "user.effective.username":
 		return "an unauthenticated client"
+	case "objectRef.name", "object.name", "objectRef.namespace":
+		if c.ev.Verb != "create" {
+			return "*" // a request for all
+		}
 	}
 	return "(none)"
 }
