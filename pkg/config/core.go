@@ -18,6 +18,8 @@ type Core struct {
 	Sinks          []string `envconfig:"SINKS" default:"elasticsearch" desc:"where findings go: elasticsearch, ndjson, kafka; each finding goes to all of them"`
 	DeadLetters    string   `envconfig:"DEAD_LETTERS" default:"file" desc:"where items go that cannot be judged: file, kafka or elasticsearch"`
 	DeadLetterPath string   `envconfig:"DEAD_LETTERS_PATH" desc:"file of the dead letters; default is dead-letters.ndjson in the state directory"`
+	// DeadLetterTopic is read with DeadLetters = kafka only.
+	DeadLetterTopic string `envconfig:"DEAD_LETTERS_TOPIC" desc:"topic of the dead letters, with FORETOP_DEAD_LETTERS=kafka; the brokers are those of FORETOP_SINK_KAFKA_*"`
 
 	Rules            []string      `envconfig:"RULES" desc:"directories with Sigma rules of your own, read beside the built-in ones"`
 	NoBuiltin        bool          `envconfig:"NO_BUILTIN" default:"false" desc:"leaves the built-in rules out"`
@@ -60,6 +62,7 @@ func (c *Core) Validate() error {
 		oneOf("LOG_LEVEL", []string{"debug", "info", "warn", "error"}, c.LogLevel),
 		oneOf("LOG_FORMAT", []string{"auto", "json", "text"}, c.LogFormat),
 		unique("SOURCES", c.Sources),
+		names("SOURCES", c.Sources),
 		unique("SINKS", c.Sinks),
 	}
 	reject := func(bad bool, name, text string) {
@@ -75,6 +78,8 @@ func (c *Core) Validate() error {
 	reject(c.ReloadInterval < 0, "RELOAD_INTERVAL", "must not be negative")
 	reject(c.ReloadInterval > 0 && c.ReloadInterval < time.Second, "RELOAD_INTERVAL", "must be 0s or at least 1s")
 	reject(!dataStreamNamespace.MatchString(c.Namespace), "NAMESPACE", "must be 1 to 100 of a-z, 0-9, _ and .")
+	reject((c.DeadLetters == "kafka") != (c.DeadLetterTopic != ""), "DEAD_LETTERS_TOPIC", "and DEAD_LETTERS=kafka belong together")
+	reject(c.DeadLetters != "file" && c.DeadLetterPath != "", "DEAD_LETTERS_PATH", "has no effect without DEAD_LETTERS=file")
 	reject(c.NoBuiltin && len(c.Rules) == 0, "NO_BUILTIN", "leaves no rule at all: name directories in FORETOP_RULES")
 	reject(c.ClusterID != "" && c.ClusterName == "", "CLUSTER_ID", "needs a CLUSTER_NAME beside it")
 	return errors.Join(problems...)
@@ -84,6 +89,18 @@ func oneOf(name string, allowed []string, got ...string) error {
 	for _, g := range got {
 		if !slices.Contains(allowed, g) {
 			return fmt.Errorf("%s knows no %q: write %s", name, g, strings.Join(allowed, ", "))
+		}
+	}
+	return nil
+}
+
+// sourceName is what can be part of a variable's name.
+var sourceName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+func names(name string, list []string) error {
+	for _, entry := range list {
+		if !sourceName.MatchString(entry) {
+			return fmt.Errorf("%s: %q is no name: write a-z, 0-9 and single dashes", name, entry)
 		}
 	}
 	return nil

@@ -36,6 +36,10 @@ func TestCoreRefusesWhatCannotWork(t *testing.T) {
 		"RELOAD_INTERVAL=-1s":    "RELOAD_INTERVAL must not be negative",
 		"RELOAD_INTERVAL=10ms":   "RELOAD_INTERVAL must be 0s or at least 1s",
 		"NAMESPACE=Prod-EU":      "NAMESPACE must be 1 to 100 of a-z, 0-9, _ and .",
+		"SOURCES=Prod_1":         `SOURCES: "Prod_1" is no name`,
+		"SOURCES=a,a":            `SOURCES names "a" twice`,
+		"DEAD_LETTERS=kafka":     "DEAD_LETTERS_TOPIC and DEAD_LETTERS=kafka belong together",
+		"DEAD_LETTERS_TOPIC=x":   "DEAD_LETTERS_TOPIC and DEAD_LETTERS=kafka belong together",
 		"NO_BUILTIN=true":        "NO_BUILTIN leaves no rule at all",
 		"CLUSTER_ID=arn:aws:eks": "CLUSTER_ID needs a CLUSTER_NAME beside it",
 	} {

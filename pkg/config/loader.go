@@ -24,11 +24,14 @@ const (
 	Unset       Origin = "unset"
 )
 
-// Value is a setting with what was given for it. Text is masked if the setting is secret.
+// Value is a setting with what was given for it.
 type Value struct {
 	Variable
+	// Text may be shown: it is masked if the setting is secret.
 	Text   string
 	Origin Origin
+	// File is where a value with origin FromFile was read.
+	File string
 }
 
 // Loader fills configuration structs from one environment and remembers which names it read, so that it
@@ -37,7 +40,7 @@ type Value struct {
 type Loader struct {
 	env      map[string]string
 	known    map[string]bool
-	inactive map[string]string
+	inactive map[string]string // why a known variable is not read
 	values   []Value
 	problems []error
 }
@@ -84,6 +87,14 @@ func (l *Loader) Inactive(prefix string, spec any, why string) {
 	}
 }
 
+// Ignore declares the variables of a struct that other commands read, so that one environment serves all of
+// them.
+func (l *Loader) Ignore(prefix string, spec any) {
+	for _, v := range Describe(prefix, spec) {
+		l.known[v.Name], l.known[v.Name+fileSuffix] = true, true
+	}
+}
+
 // Given is true if the environment holds a value for a variable of spec under prefix.
 func (l *Loader) Given(prefix string, spec any) bool {
 	for _, v := range Describe(prefix, spec) {
@@ -100,6 +111,16 @@ func (l *Loader) Reject(err error) { l.problems = append(l.problems, err) }
 // Values are the settings filled so far, in order.
 func (l *Loader) Values() []Value { return l.values }
 
+// FileOf is the file that a variable's value came from, empty if it came from elsewhere.
+func (l *Loader) FileOf(name string) string {
+	for _, v := range l.values {
+		if v.Name == name {
+			return v.File
+		}
+	}
+	return ""
+}
+
 // Finish returns every problem, joined, among them the variables that no setting has. Nil means that the
 // configuration is complete.
 func (l *Loader) Finish() error {
@@ -115,7 +136,11 @@ func (l *Loader) set(s setting) {
 		l.Reject(err)
 		return
 	}
-	l.values = append(l.values, Value{Variable: s.Variable, Text: shown(s.Variable, raw), Origin: origin})
+	v := Value{Variable: s.Variable, Text: shown(s.Variable, raw), Origin: origin}
+	if origin == FromFile {
+		v.File = l.env[s.Name+fileSuffix]
+	}
+	l.values = append(l.values, v)
 }
 
 // lookup finds the text of a setting. It is not left to envconfig, which falls back from

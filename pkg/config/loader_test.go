@@ -222,6 +222,29 @@ func TestSettingsOfWhatIsNotInUseAreProblems(t *testing.T) {
 	}
 }
 
+func TestSettingsOfOtherCommandsAreNoProblem(t *testing.T) {
+	l := NewLoader([]string{"FORETOP_Y_BROKERS=", "FORETOP_Y_WAIT=never", "FORETOP_Y_WAYT=1"})
+	l.Ignore("FORETOP_Y", &adapter{})
+	want := "FORETOP_Y_WAYT is no setting: did you mean FORETOP_Y_WAIT?"
+	if err := l.Finish(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestFileOfNamesTheFileForRotation(t *testing.T) {
+	path := writeFile(t, "pw")
+	_, l, err := load("FORETOP_X_BROKERS=a", "FORETOP_X_PASSWORD_FILE="+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := l.FileOf("FORETOP_X_PASSWORD"); got != path {
+		t.Errorf("got %q, want %q", got, path)
+	}
+	if got := l.FileOf("FORETOP_X_BROKERS"); got != "" {
+		t.Errorf("a value from the environment has file %q", got)
+	}
+}
+
 func TestTwoStructsCannotShareAName(t *testing.T) {
 	var a, b adapter
 	l := NewLoader([]string{"FORETOP_X_BROKERS=a:1"})

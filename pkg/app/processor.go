@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/foretop/foretop/pkg/decode"
+	"github.com/foretop/foretop/pkg/engine"
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// Names in pipeline.Record.Meta by which a source says what its Body cannot.
+const (
+	// MetaTombstone is set on a record that has no value.
+	MetaTombstone = "tombstone"
+	// MetaOversize is set on a record that the source refused to read whole; its value is the length of
+	// the record in bytes, and Body is the part that was read.
+	MetaOversize = "oversize"
+)
+
+// Reason classes of this package, beside those of decode and pipeline.
+const (
+	// ClassBadEvent is for an event that a rule is true for and whose fields are of the wrong types, so that
+	// no finding can be written about it.
+	ClassBadEvent = "bad_event"
+	// SkipStage is for an event at the stage RequestReceived, of which a later stage tells more.
+	SkipStage = "stage"
+)
+
+// JudgeOptions are what processors are made with.
+type JudgeOptions struct {
+	// Rules gives the set in force. It is asked once for each batch, so that a batch is judged by one set.
+	Rules func() *Rules
+	// Decode gives the decoder's options of a source.
+	Decode func(source string) decode.Options
+	// Finding are the builder's options; SetHash is filled in.
+	Finding finding.Options
+	// MinLevel leaves out findings below it.
+	MinLevel sigma.Level
+	// Metrics may be nil.
+	Metrics *JudgeMetrics
+	// Observe, if not nil, is told of every event after it was judged, from all workers at once.
+	Observe func(*Judged)
+}
+
+// Judged is one event and what became of it. It is valid during the call only, but for the findings.
+type Judged struct {
+	Item     *decode.Item
+	Verdict  *engine.Verdict
+	Findings []*finding.Finding
+}
+
+// Processor decodes and judges. It implements pipeline.Processor.
+type Processor struct {
+	o        JudgeOptions
+	rules    *Rules
+	judge    *engine.Judge
+	builder  *finding.Builder
+	decoders map[string]*decode.Decoder
+	tally    tally
+	emit     func(*decode.Item) // item, made once
+
+	// The state of the current record.
+	fx      *pipeline.Effects
+	origin  pipeline.Origin
+	verdict engine.Verdict
+	judged  Judged
+}
+
+// NewProcessor makes the processor of one worker.
+func NewProcessor(o JudgeOptions) *Processor {
+	p := &Processor{o: o, decoders: make(map[string]*decode.Decoder)}
+	p.emit = p.item
+	return p
+}
+
+// Process implements pipeline.Processor.
+func (p *Processor) Process(_ context.Context, source string, b *pipeline.Batch, fx *pipeline.Effects) {
+	p.use(p.o.Rules())
+	p.fx = fx
+	defer p.tally.flush(p.o.Metrics, source)
+	for i := range b.Records {
+		p.origin = pipeline.Origin{Source: source, Stream: b.Stream, Pos: b.Records[i].Pos}
+		p.record(source, &b.Records[i])
+	}
+}
+
+func (p *Processor) use(r *Rules) {
+	if r == p.rules {
+		return
+	}
+	o := p.o.Finding
+	o.SetHash = r.Set.Hash()
+	p.rules, p.judge, p.builder = r, r.Set.NewJudge(), finding.NewBuilder(o)
+}
+
+func (p *Processor) record(source string, r *pipeline.Record) {
+	if _, tombstone := r.Meta[MetaTombstone]; tombstone {
+		p.fx.Counts.Items++
+		p.fx.Counts.Skip(decode.ClassTombstone)
+		return
+	}
+	if length, oversize := r.Meta[MetaOversize]; oversize {
+		p.fx.Counts.Items++
+		p.reject(decode.ClassTooLarge, "the source did not read the record whole: it has "+strings.Clone(length)+" bytes", r.Body)
+		return
+	}
+	decoder := p.decoders[source]
+	if decoder == nil {
+		decoder = decode.New(p.o.Decode(source))
+		p.decoders[source] = decoder
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			delete(p.decoders, source) // nobody knows what state the panic left behind
+			p.origin.Offset, p.origin.Length = 0, 0
+			p.fx.Counts.Items++
+			p.reject(pipeline.ClassPanic, fmt.Sprintf("decoding the record panicked (%T); please report it", cause), r.Body)
+		}
+	}()
+	decoder.Decode(r.Body, r.Meta, p.emit)
+}
+
+// item gives one item its fate: evaluated, skipped, or a dead letter.
+func (p *Processor) item(it *decode.Item) {
+	counts := &p.fx.Counts
+	counts.Items++
+	p.origin.Offset, p.origin.Length = it.Offset, it.Length
+	switch it.Kind {
+	case decode.Skipped:
+		counts.Skip(it.Class)
+	case decode.Broken:
+		p.tally.decodeErrors.add(it.Class)
+		p.reject(it.Class, strings.Clone(it.Detail), it.Raw)
+	case decode.Event:
+		p.event(it)
+	}
+}
+
+func (p *Processor) event(it *decode.Item) {
+	p.judged = Judged{Item: it, Verdict: &p.verdict}
+	class, detail := p.evaluate(it)
+	switch {
+	case class != "":
+		p.reject(class, detail, it.Canonical)
+	case p.verdict.SkippedStage:
+		p.fx.Counts.Skip(SkipStage)
+	default:
+		p.fx.Counts.Evaluated++
+	}
+	if p.o.Observe != nil {
+		p.o.Observe(&p.judged)
+	}
+}
+
+// evaluate judges one event and writes its findings. If something went wrong it returns the reason class
+// and says what; the findings of the rules that worked stand.
+func (p *Processor) evaluate(it *decode.Item) (class, detail string) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.judge = p.rules.Set.NewJudge()
+			// Only the kind of panic: its text may quote the event.
+			class, detail = pipeline.ClassPanic, fmt.Sprintf("judging the event panicked (%T); please report it", cause)
+		}
+	}()
+	p.judge.Judge(it.Canonical, &it.Envelope, &p.verdict)
+	p.tally.event(it, &p.verdict)
+	if err := p.findings(it); err != nil {
+		return ClassBadEvent, "a rule is true for the event, but no finding can be written: " + err.Error()
+	}
+	if len(p.verdict.Panics) > 0 {
+		return pipeline.ClassRulePanic, "these rules panicked, please report it: " + panicked(p.verdict.Panics)
+	}
+	return "", ""
+}
+
+// findings writes one document for each match. The typed event is built only if there is one.
+func (p *Processor) findings(it *decode.Item) error {
+	var ev *event.Event
+	for i := range p.verdict.Matches {
+		m := &p.verdict.Matches[i]
+		if m.Level < p.o.MinLevel {
+			continue
+		}
+		if ev == nil {
+			var err error
+			if ev, err = event.Parse(it.Canonical); err != nil {
+				return unquoted(err)
+			}
+		}
+		f := p.builder.Build(ev, &it.Envelope, m, p.origin)
+		p.fx.Documents = append(p.fx.Documents, f.Document())
+		p.judged.Findings = append(p.judged.Findings, f)
+	}
+	return nil
+}
+
+// errBadField stands for an error whose text may quote the event.
+var errBadField = errors.New("a field has a type that audit.k8s.io/v1 does not allow")
+
+func unquoted(err error) error {
+	var field interface{ Field() string }
+	if errors.As(err, &field) {
+		return fmt.Errorf("%w: %s", errBadField, field.Field())
+	}
+	return errBadField
+}
+
+func panicked(panics []engine.RulePanic) string {
+	keys := make([]string, len(panics))
+	for i := range panics {
+		keys[i] = panics[i].Rule
+	}
+	return strings.Join(keys, ", ")
+}
+
+// reject makes a dead letter of raw. What is kept is a redacted copy.
+func (p *Processor) reject(class, detail string, raw []byte) {
+	sum := sha256.Sum256(raw)
+	p.fx.DeadLetters = append(p.fx.DeadLetters, pipeline.DeadLetter{
+		Origin: p.origin, Class: class, Detail: detail,
+		SHA256: hex.EncodeToString(sum[:]), Length: len(raw), Time: time.Now(),
+		Body: finding.Redact(raw),
+	})
+}
