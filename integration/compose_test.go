@@ -135,13 +135,14 @@ func (d *demo) healthy(t *testing.T, name string) {
 func (d *demo) broker(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	properties := "log.dirs=" + filepath.Join(dir, "log") + "\n"
+	var properties strings.Builder
+	fmt.Fprintf(&properties, "log.dirs=%s\n", filepath.Join(dir, "log"))
 	for _, name := range slices.Sorted(maps.Keys(d.services["kafka"].Environment)) {
 		property := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "KAFKA_")), "_", ".")
-		properties += property + "=" + d.local.Replace(d.services["kafka"].Environment[name]) + "\n"
+		fmt.Fprintf(&properties, "%s=%s\n", property, d.local.Replace(d.services["kafka"].Environment[name]))
 	}
 	file := filepath.Join(dir, "server.properties")
-	if err := os.WriteFile(file, []byte(properties), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(properties.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, "format", environment(nil), "services/kafka", "tool", "kafka.tools.StorageTool", "format",

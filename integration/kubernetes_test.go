@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -146,7 +147,7 @@ func strict(t *testing.T, name string, data []byte, v any) {
 	if err := d.Decode(v); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if err := d.Decode(new(yaml.Node)); err != io.EOF {
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		t.Fatalf("%s holds more than one document", name)
 	}
 }

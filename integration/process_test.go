@@ -71,7 +71,7 @@ func start(t *testing.T, name string, env []string, command ...string) *process 
 	}
 	go func() {
 		defer close(p.done)
-		p.err = p.Cmd.Wait()
+		p.err = p.Wait()
 	}()
 	t.Cleanup(func() {
 		if err := syscall.Kill(-p.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
