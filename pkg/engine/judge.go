@@ -95,6 +95,7 @@ func (j *Judge) scanHeader(doc []byte) {
 	root := j.set.header.root
 	c := open(doc, 0)
 	var seen, complete uint32
+	var edges keySet
 	last := topOther
 	for {
 		key, ok := c.key()
@@ -110,6 +111,7 @@ func (j *Judge) scanHeader(doc []byte) {
 		last = top
 		start := c.i
 		if e := root.find(key); e >= 0 {
+			j.duplicate = edges.add(e) || j.duplicate
 			for _, to := range root.edges[e].to {
 				c.i = j.capture(doc, start, to)
 			}
