@@ -11,8 +11,8 @@ import (
 // beginObject fills what all derived records of the body share.
 func (j *Judge) beginObject() {
 	j.advance(objectScope)
-	if meta := j.object.body.get("metadata"); meta != nil {
-		j.captureClean(meta, j.set.metadata)
+	if j.object.metadata != nil && !j.set.metadata.root.leaf() {
+		j.captureClean(j.object.metadata, j.set.metadata)
 	}
 }
 
@@ -84,12 +84,25 @@ func (j *Judge) fillBool(field string, b bool) {
 func (j *Judge) judgeWorkload(template []string) {
 	j.beginObject()
 	j.fillWorkload()
-	holder := j.object.body.at(template...)
-	j.judgePodSpec(holder.get("spec"), holder.get("metadata"), template)
+	spec, meta := j.object.spec, j.object.metadata
+	if len(template) > 0 {
+		var members [3]span
+		j.object.at(template).pick(memberKeys, members[:])
+		meta, spec = members[1], members[2]
+	}
+	j.judgePodSpec(spec, meta, template)
+}
+
+// at follows keys from the body; the first step is known already where it is spec.
+func (o *object) at(keys []string) span {
+	if keys[0] == "spec" {
+		return o.spec.at(keys[1:]...)
+	}
+	return o.body.at(keys...)
 }
 
 func (j *Judge) fillWorkload() {
-	meta := j.object.body.get("metadata")
+	meta := j.object.metadata
 	name := meta.get("name").text()
 	if len(name) == 0 {
 		name = j.tops[topObjectRef].get("name").text()
@@ -100,9 +113,8 @@ func (j *Judge) fillWorkload() {
 	j.fill("workload.kind", []byte(j.object.kind))
 	j.fill("workload.name", name)
 	j.fillBool("workload.controlled", j.object.controlled)
-	owner := controllingOwner(j.object.body)
-	j.fill("workload.owner.kind", owner.get("kind").text())
-	j.fill("workload.owner.name", owner.get("name").text())
+	j.fill("workload.owner.kind", j.object.owner.get("kind").text())
+	j.fill("workload.owner.name", j.object.owner.get("name").text())
 }
 
 const (
@@ -179,7 +191,7 @@ func (j *Judge) judgePodSpec(spec, meta span, template []string) {
 		return
 	}
 	base := strings.Join(append(template[:len(template):len(template)], "spec"), ".")
-	if meta != nil {
+	if meta != nil && !j.set.podMetadata.root.leaf() {
 		j.captureClean(meta, j.set.podMetadata)
 	}
 	j.captureClean(spec, j.set.pod)
@@ -215,7 +227,7 @@ type podSpec struct {
 }
 
 func (j *Judge) judgePod(p *podSpec) {
-	name := j.object.body.at("metadata", "name").text()
+	name := j.object.metadata.get("name").text()
 	j.element = element{base: p.base, injected: j.hostFlagsInjected(p)}
 	j.beginElement(event.Pod, p.spec, name, j.podTouched(p))
 	j.evaluateCategory(event.Pod)

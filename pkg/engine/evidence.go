@@ -95,7 +95,7 @@ func (j *Judge) holderOf(c event.Category, field string) (span, string) {
 			value  span
 		}{
 			{"container.", j.element.value}, {"volume.", j.element.value}, {"subject.", j.element.value},
-			{"rule.", j.element.value}, {"roleRef.", j.object.body.get("roleRef")}, {"metadata.", j.object.body.get("metadata")},
+			{"rule.", j.element.value}, {"roleRef.", j.object.body.get("roleRef")}, {"metadata.", j.object.metadata},
 			{"pod.metadata.", j.template().get("metadata")}, {"pod.", j.template().get("spec")},
 		} {
 			if below, ok := strings.CutPrefix(field, p.prefix); ok && applies(c, field) {

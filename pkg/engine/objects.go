@@ -14,9 +14,14 @@ type object struct {
 	// request is the request body beside a response body: what is not in it, admission put in.
 	request span
 
-	kind       string
-	controlled bool
+	kind           string
+	metadata, spec span // of body
+	owner          span // the controlling ownerReference
+	controlled     bool
 }
+
+// memberKeys are the members of a body that every derived record needs.
+var memberKeys = []string{"kind", "metadata", "spec"}
 
 // element is one derived record.
 type element struct {
@@ -210,7 +215,10 @@ func (j *Judge) chooseBody(resource string, h holding) bool {
 		*o = object{body: request, top: topRequest, source: "requestObject",
 			partial: patching || j.env.Truncated && j.complete&(1<<topRequest) == 0}
 	}
-	o.kind = string(o.body.get("kind").text())
+	var members [3]span
+	o.body.pick(memberKeys, members[:])
+	o.kind, o.metadata, o.spec = string(members[0].text()), members[1], members[2]
+	o.owner = controllingOwner(o.metadata)
 	if o.kind == "" {
 		o.kind = places[resource].kind
 	}
@@ -249,9 +257,8 @@ func (j *Judge) isControlled(o *object) bool {
 	if c, ok := controllers[o.kind]; ok && isController(user, c.account) && string(j.tops[topVerb].text()) != "create" {
 		return true
 	}
-	owner := controllingOwner(o.body)
-	c, ok := controllers[string(owner.get("kind").text())]
-	return ok && isController(user, c.account) && groupOf(string(owner.get("apiVersion").text())) == c.group
+	c, ok := controllers[string(o.owner.get("kind").text())]
+	return ok && isController(user, c.account) && groupOf(string(o.owner.get("apiVersion").text())) == c.group
 }
 
 func isController(user, account string) bool {
@@ -268,8 +275,8 @@ func groupOf(apiVersion string) string {
 }
 
 // controllingOwner gives the ownerReference with controller: true.
-func controllingOwner(body span) span {
-	refs := body.at("metadata", "ownerReferences")
+func controllingOwner(metadata span) span {
+	refs := metadata.get("ownerReferences")
 	if !refs.isArray() {
 		return nil
 	}

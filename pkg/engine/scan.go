@@ -183,6 +183,27 @@ func (s span) get(key string) span {
 	}
 }
 
+// pick finds several members of an object in one pass: out[i] is that of keys[i], as get gives it.
+func (s span) pick(keys []string, out []span) {
+	clear(out)
+	if !s.isObject() {
+		return
+	}
+	for c := open(s, 0); ; {
+		k, ok := c.key()
+		if !ok {
+			return
+		}
+		v := c.value()
+		for i, key := range keys {
+			if string(k) == key {
+				out[i] = v
+				break
+			}
+		}
+	}
+}
+
 // at follows keys through objects.
 func (s span) at(keys ...string) span {
 	for _, k := range keys {

@@ -2,6 +2,7 @@ package ruletest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/engine"
@@ -140,27 +141,43 @@ func (b *bench) reasons(canonical []byte, c *testCase, v *engine.Verdict) []stri
 			break
 		}
 		if record.Result != "true" {
-			lines = append(lines, "  "+whyNot(record))
+			lines = append(lines, "  "+b.whyNot(record))
 		}
 	}
 	return lines
 }
 
-// whyNot lists the items of a record that were not true.
-func whyNot(record engine.ExplainedRecord) string {
+// whyNot lists the items of a record that were not true, of the selections that the condition uses.
+func (b *bench) whyNot(record engine.ExplainedRecord) string {
 	name := record.Path
 	if name == "" {
 		name = "the request"
 	}
 	var items []string
-	for _, s := range record.Selections {
+	for i, s := range record.Selections {
+		if !mentions(b.rule.Detection.Condition, sigma.Ref(i)) {
+			continue
+		}
 		for _, item := range s.Items {
 			if item.Result != "true" && len(items) < maxReasonItems {
-				items = append(items, fmt.Sprintf("%s.%s wants %s, has %s", s.Name, item.Field, item.Wanted, quoted(item.Found)))
+				items = append(items, fmt.Sprintf("%s wants %s %s, has %s", s.Name, item.Field, item.Wanted, quoted(item.Found)))
 			}
 		}
 	}
 	return fmt.Sprintf("%s is %s: %s", name, record.Result, strings.Join(items, "; "))
+}
+
+func mentions(e sigma.Expr, selection sigma.Ref) bool {
+	in := func(x sigma.Expr) bool { return mentions(x, selection) }
+	switch e := e.(type) {
+	case sigma.And:
+		return slices.ContainsFunc(e, in)
+	case sigma.Or:
+		return slices.ContainsFunc(e, in)
+	case sigma.Not:
+		return in(e.X)
+	}
+	return e == selection
 }
 
 func quoted(values []string) string {

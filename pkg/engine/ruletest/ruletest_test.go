@@ -159,7 +159,7 @@ func TestFailingCasesSayWhatWasFound(t *testing.T) {
 		want        []string
 	}{
 		{"no match where one is wanted", "match: [{container.name: side}]",
-			[]string{"want 1 element, got no match", `- {container.name: "side"}`, "containers[0] is false", `privileged.container.securityContext.privileged wants`, "has nothing"}},
+			[]string{"want 1 element, got no match", `- {container.name: "side"}`, "containers[0] is false", `privileged wants container.securityContext.privileged is "true"`, "has nothing"}},
 		{"another element", on + "match: [{container.name: app}]",
 			[]string{"want 1 element, got 1 element", `- {container.name: "app"}`, `+ requestObject.spec.template.spec.containers[1] {container.name: "side"}`}},
 		{"a match where none is wanted", on + "match: []",
@@ -268,7 +268,7 @@ cases:
 `
 	got := problems(run(t, tree(few)))
 	if len(got) != 2 || !strings.HasPrefix(got[0], "rules/tactic/privileged.yml:1 "+two) ||
-		!strings.HasPrefix(got[1], "rules/tactic/privileged.yml:20 no passing case shows the exception at work") {
+		!strings.HasPrefix(got[1], "rules/tactic/privileged.yml:19 no passing case shows the exception at work") {
 		t.Errorf("problems %q", got)
 	}
 

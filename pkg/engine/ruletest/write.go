@@ -25,22 +25,26 @@ func WriteTable(w io.Writer, r *Report, verbose bool) error {
 		return err
 	}
 	var b strings.Builder
+	b.WriteByte('\n')
 	for _, s := range r.Suites {
 		for _, c := range s.Cases {
 			if c.Passed && !verbose {
 				continue
 			}
-			fmt.Fprintf(&b, "\n%s %s: %s (%s)\n", mark(c.Passed), clean(s.Rule), clean(c.Name), clean(c.Source.String()))
 			if !c.Passed {
-				b.WriteString(indent(c.Detail))
+				b.WriteByte('\n')
+			}
+			fmt.Fprintf(&b, "%s %s: %s (%s)\n", mark(c.Passed), clean(s.Rule), clean(c.Name), clean(c.Source.String()))
+			if !c.Passed {
+				b.WriteString(indent(c.Detail) + "\n")
 			}
 		}
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "\nFAIL %s\n%s", clean(p.Source.String()), indent(p.Message))
+		fmt.Fprintf(&b, "FAIL %s\n%s\n", clean(p.Source.String()), indent(p.Message))
 	}
 	cases, failed := r.Count()
-	fmt.Fprintf(&b, "\n%d cases of %d files, %d failed, %d other problems\n", cases, len(r.Suites), failed, len(r.Problems))
+	fmt.Fprintf(&b, "%d cases of %d files, %d failed, %d other problems\n", cases, len(r.Suites), failed, len(r.Problems))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
