@@ -327,7 +327,7 @@ func TestARuleOfOursWaitsForTheSiteListItNeeds(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := Load([]File{{"rules.yml", []byte(tt.text)}}, Options{Placeholders: tt.lists})
-			if len(c.Rules) != tt.rules || len(c.Waiting) != tt.waiting || (tt.problem == "") != (len(c.Problems) == 0) ||
+			if len(c.Rules) != tt.rules || len(c.Waiting) != tt.waiting || len(c.WaitingRules) != tt.waiting || (tt.problem == "") != (len(c.Problems) == 0) ||
 				tt.problem != "" && !mentions(c.Problems, tt.problem) {
 				t.Errorf("%d rules, waiting %v, problems %v", len(c.Rules), c.Waiting, c.Problems)
 			}

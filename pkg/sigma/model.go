@@ -283,6 +283,9 @@ type Collection struct {
 	Skipped map[string]int
 	// Waiting are rules of ours left out because a site list they need is not given, by rule key.
 	Waiting map[string]string
+	// WaitingRules are the rules that Waiting names, for listing: without the lists their selections are
+	// not what they say, so they must not be compiled.
+	WaitingRules []*Rule
 	// Problems are errors and warnings, in file order.
 	Problems []Problem
 	// Hash is the hex SHA-256 over all files read, in order.

@@ -14,7 +14,16 @@ import (
 // (*_test.yml) and what is hidden (a leading dot), such as the internals of a mounted ConfigMap. Symbolic
 // links are followed. A root that is a file is read itself. Names are paths within fsys.
 func ReadDir(fsys fs.FS, root string) ([]File, error) {
-	r := dirReader{fsys: fsys}
+	return readDir(fsys, root, isRuleFile)
+}
+
+// ReadTests reads the rules' tests below root, *_test.yml and *_test.yaml, by the same rules as ReadDir.
+func ReadTests(fsys fs.FS, root string) ([]File, error) {
+	return readDir(fsys, root, isTestFile)
+}
+
+func readDir(fsys fs.FS, root string, wanted func(name string) bool) ([]File, error) {
+	r := dirReader{fsys: fsys, wanted: wanted}
 	info, err := fs.Stat(fsys, root)
 	if err != nil {
 		return nil, fmt.Errorf("reading rules: %w", err)
@@ -31,9 +40,10 @@ func ReadDir(fsys fs.FS, root string) ([]File, error) {
 }
 
 type dirReader struct {
-	fsys  fs.FS
-	files []File
-	bytes int
+	fsys   fs.FS
+	wanted func(name string) bool
+	files  []File
+	bytes  int
 }
 
 // dir reads one directory. above are the directories that lead to it, to detect links in a circle.
@@ -47,12 +57,12 @@ func (r *dirReader) dir(name string, above []fs.FileInfo) error {
 	}
 	for _, e := range entries {
 		full := path.Join(name, e.Name())
-		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() && !linked(e) && !isRuleFile(e.Name()) {
+		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() && !linked(e) && !r.wanted(e.Name()) {
 			continue
 		}
 		info, err := fs.Stat(r.fsys, full)
 		switch {
-		case err != nil && (isRuleFile(e.Name()) || !errors.Is(err, fs.ErrNotExist)):
+		case err != nil && (r.wanted(e.Name()) || !errors.Is(err, fs.ErrNotExist)):
 			return err
 		case err != nil: // a dangling link to something that is no rule file
 		case info.IsDir():
@@ -64,7 +74,7 @@ func (r *dirReader) dir(name string, above []fs.FileInfo) error {
 			if err := r.dir(full, append(above[:len(above):len(above)], info)); err != nil {
 				return err
 			}
-		case info.Mode().IsRegular() && isRuleFile(e.Name()):
+		case info.Mode().IsRegular() && r.wanted(e.Name()):
 			if err := r.file(full); err != nil {
 				return err
 			}
@@ -76,13 +86,20 @@ func (r *dirReader) dir(name string, above []fs.FileInfo) error {
 func linked(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }
 
 func isRuleFile(name string) bool {
-	stem, yml := strings.CutSuffix(name, ".yml")
-	if !yml {
-		if stem, yml = strings.CutSuffix(name, ".yaml"); !yml {
-			return false
-		}
+	stem, yml := yamlStem(name)
+	return yml && !strings.HasSuffix(stem, "_test")
+}
+
+func isTestFile(name string) bool {
+	stem, yml := yamlStem(name)
+	return yml && strings.HasSuffix(stem, "_test")
+}
+
+func yamlStem(name string) (stem string, ok bool) {
+	if stem, ok = strings.CutSuffix(name, ".yml"); ok {
+		return stem, true
 	}
-	return !strings.HasSuffix(stem, "_test")
+	return strings.CutSuffix(name, ".yaml")
 }
 
 // file reads one file, up to just beyond the limit, which Load then reports.

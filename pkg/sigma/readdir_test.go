@@ -37,6 +37,10 @@ func TestRuleFilesAreReadRecursivelyInOrder(t *testing.T) {
 	if string(got[1].Data) != "rules/b.yml" {
 		t.Errorf("data %q", got[1].Data)
 	}
+	tests, err := ReadTests(fsys, "rules")
+	if diff := cmp.Diff([]string{"rules/a_test.yml", "rules/c_test.yaml"}, names(tests)); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
 	if one, err := ReadDir(fsys, "rules/a_test.yml"); err != nil || len(one) != 1 {
 		t.Errorf("a root that is a file: %v, %v", one, err)
 	}

@@ -55,6 +55,7 @@ func (d *document) readRule(ls Logsource) {
 	case len(missing) > 0:
 		d.register(refWaiting)
 		d.loader.collection.Waiting[r.Key()] = "needs the site list " + strings.Join(missing, ", ")
+		d.loader.collection.WaitingRules = append(d.loader.collection.WaitingRules, r)
 	default:
 		d.register(refLoaded)
 		d.loader.collection.Rules = append(d.loader.collection.Rules, r)
