@@ -66,6 +66,7 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 		compiled.templates = k.templates(r)
 		compiled.skipControlled = r.Own && r.Foretop.Controlled != "judge"
 	}
+	k.checkWrite(&compiled)
 	if k.bad {
 		return
 	}
@@ -75,6 +76,19 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 	k.markBodies(&compiled)
 	k.set.rules = append(k.set.rules, compiled)
 	k.set.sources = append(k.set.sources, r)
+}
+
+// checkWrite holds rules of ours on derived records to saying which outcomes they mean and that dry runs do not
+// count: forgetting either is how rule sets come to report refused and rehearsed requests.
+func (k *compiler) checkWrite(r *rule) {
+	if !r.source.Own || r.category == event.Request || k.bad {
+		return
+	}
+	for _, field := range []string{"outcome", "dryRun"} {
+		if k.set.demanded(r, r.condition, field) == nil {
+			k.reject(r.source.Source.Line, "a rule on %s records must say %s in its condition, for example `outcome: [success, unknown]` and `dryRun: false`", r.category, field)
+		}
+	}
 }
 
 func kinds() string {
@@ -194,7 +208,7 @@ func (k *compiler) checkField(field string, line int) {
 		what = "a " + string(k.category) + " record"
 	}
 	if k.own {
-		k.reject(line, "%q is no field of %s; `foretop rules lint --fields` lists them", field, what)
+		k.reject(line, "%q is no field of %s; docs/reference/fields.md lists them", field, what)
 		return
 	}
 	k.problem(line, true, "%q is no field of %s: it is taken as absent unless a record has it", field, what)

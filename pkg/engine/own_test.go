@@ -204,6 +204,16 @@ func TestFieldsThatDoNotExistRejectRulesOfOurs(t *testing.T) {
 	}
 }
 
+func TestRulesOfOursMustSayWhichOutcomeAndNoDryRun(t *testing.T) {
+	for _, field := range []string{"outcome: [success, unknown], ", "dryRun: false, "} {
+		text := strings.Replace(own("", ""), field, "", 1)
+		c := sigma.Load([]sigma.File{{Name: "r.yml", Data: []byte(text)}}, sigma.Options{})
+		if set, problems := Compile(c, Options{}); len(set.Rules()) != 0 || len(problems) != 1 {
+			t.Errorf("without %s: %d rules, problems %v", field, len(set.Rules()), problems)
+		}
+	}
+}
+
 func TestNothingIsAllocatedForAnEventThatMatchesNothing(t *testing.T) {
 	set := compile(t, own("", filterDocument+"}\n"), strings.Replace(thirdParty("s: {verb: delete, userAgent|contains: curl}\ncondition: s"), "1111", "2222", 1))
 	j, v := set.NewJudge(), new(Verdict)
