@@ -257,8 +257,8 @@ func (l *loader) checkCorrelations() {
 	}
 	l.collection.Correlations = slices.DeleteFunc(l.collection.Correlations, func(c *Correlation) bool {
 		for _, ref := range c.Rules {
-			if s := l.state[refKey(ref)]; s != refLoaded && s != refWaiting {
-				l.problemAt(c.Source, c.Title, "the correlation names the rule "+clip(ref)+", which is not loaded; it cannot fire on it", true)
+			if problem := l.unresolved(ref); problem != "" {
+				l.warnAt(c.Source, c.Title, "the correlation names the rule "+clip(ref)+", which "+problem)
 			}
 		}
 		if !circular(c, byRef) {

@@ -66,27 +66,40 @@ func hasNot(e Expr) bool {
 
 // checkFilters warns of references that lead nowhere, once every document is read.
 func (l *loader) checkFilters() {
-	for _, f := range l.collection.Filters {
-		for _, ref := range f.Rules {
-			switch l.state[refKey(ref)] {
-			case refLoaded, refWaiting:
-				continue
-			case refRejected:
-				l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(ref)+", which was rejected")
-				continue
-			}
-			if key, ok := l.skippedRef[refKey(ref)]; ok {
-				l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(ref)+", which is for another log source ("+clip(key)+")")
-				continue
-			}
-			l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(ref)+", which is not loaded; correct the id or name, or remove it")
-		}
-		for _, r := range l.collection.Rules {
-			if f.names(r) && !r.Logsource.within(f.Logsource) {
-				l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(r.Title)+", but its log source does not cover the rule's category; give both the same category, or the filter none")
+	byRef := map[string][]*Rule{}
+	for _, r := range l.collection.Rules {
+		for _, ref := range []string{r.ID, r.Name} {
+			if ref != "" {
+				byRef[refKey(ref)] = append(byRef[refKey(ref)], r)
 			}
 		}
 	}
+	for _, f := range l.collection.Filters {
+		for _, ref := range f.Rules {
+			if problem := l.unresolved(ref); problem != "" {
+				l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(ref)+", which "+problem)
+			}
+			for _, r := range byRef[refKey(ref)] {
+				if !r.Logsource.within(f.Logsource) {
+					l.warnAt(f.Source, f.Title, "the filter names the rule "+clip(r.Title)+", but its log source does not cover the rule's category; give both the same category, or the filter none")
+				}
+			}
+		}
+	}
+}
+
+// unresolved says why a reference to a rule leads nowhere; it is empty for a rule that is there.
+func (l *loader) unresolved(ref string) string {
+	switch l.state[refKey(ref)] {
+	case refLoaded, refWaiting:
+		return ""
+	case refRejected:
+		return "was rejected"
+	}
+	if key, ok := l.skippedRef[refKey(ref)]; ok {
+		return "is for another log source (" + clip(key) + ")"
+	}
+	return "is not loaded; correct the id or name, or remove it"
 }
 
 func (l *loader) warnAt(p Position, title, message string) {
@@ -95,9 +108,7 @@ func (l *loader) warnAt(p Position, title, message string) {
 
 func (l *loader) problemAt(p Position, title, message string, warning bool) {
 	file := slices.IndexFunc(l.files, func(f File) bool { return f.Name == p.File })
-	l.problems = append(l.problems, filedProblem{
-		Problem: Problem{Source: p, Title: title, Message: message, Warning: warning}, file: file,
-	})
+	l.tell(file, Problem{Source: p, Title: title, Message: message, Warning: warning})
 }
 
 // FiltersFor are the filters that apply to a rule, in file order: those that name it, or all rules, and
@@ -114,7 +125,7 @@ func (c *Collection) FiltersFor(r *Rule) []*Filter {
 
 func (f *Filter) names(r *Rule) bool {
 	return slices.ContainsFunc(f.Rules, func(ref string) bool {
-		return r.ID != "" && refKey(ref) == refKey(r.ID) || r.Name != "" && ref == r.Name
+		return r.ID != "" && strings.EqualFold(ref, r.ID) || r.Name != "" && ref == r.Name
 	})
 }
 

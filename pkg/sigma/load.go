@@ -40,6 +40,7 @@ func Load(files []File, o Options) *Collection {
 		seen:       map[string]Position{},
 		state:      map[string]refState{},
 		skippedRef: map[string]string{},
+		told:       map[toldKey]int{},
 	}
 	sum := sha256.New()
 	for i, f := range files {
@@ -89,6 +90,7 @@ type loader struct {
 	collection *Collection
 	fileIndex  int
 	problems   []filedProblem
+	told       map[toldKey]int
 	// seen are the ids and names of documents so far.
 	seen map[string]Position
 	// state is by lower-case id, and by name.
@@ -102,6 +104,23 @@ type loader struct {
 type filedProblem struct {
 	Problem
 	file int
+}
+
+type toldKey struct {
+	file    int
+	warning bool
+}
+
+// tell adds a problem. A file can have more of them than anybody reads: then the last one told says so.
+func (l *loader) tell(file int, p Problem) {
+	key := toldKey{file, p.Warning}
+	switch l.told[key]++; {
+	case l.told[key] == maxProblems:
+		p.Message = fmt.Sprintf("%s; this is problem %d of the file, further ones are not told", p.Message, maxProblems)
+	case l.told[key] > maxProblems:
+		return
+	}
+	l.problems = append(l.problems, filedProblem{Problem: p, file: file})
 }
 
 func (l *loader) sortProblems() {
@@ -130,7 +149,12 @@ func (l *loader) file(f File) {
 	}
 	data := bytes.TrimPrefix(f.Data, []byte("\xef\xbb\xbf"))
 	last := bytes.Count(data, []byte("\n")) + 1
-	for _, c := range split(data) {
+	chunks := split(data)
+	if len(chunks) > maxDocuments {
+		whole.failAt(1, "the file has more than %d documents; split it", maxDocuments)
+		return
+	}
+	for _, c := range chunks {
 		d := &document{loader: l, file: f.Name, fileIndex: l.fileIndex, offset: c.line - 1, last: last}
 		root, err := parse(c.text)
 		if err != nil {
@@ -175,10 +199,7 @@ func (d *document) at(line int) Position {
 }
 
 func (d *document) problem(p Position, warning bool, message string) {
-	d.loader.problems = append(d.loader.problems, filedProblem{
-		Problem: Problem{Source: p, Title: d.title, Message: message, Warning: warning},
-		file:    d.fileIndex,
-	})
+	d.loader.tell(d.fileIndex, Problem{Source: p, Title: d.title, Message: message, Warning: warning})
 	if !warning {
 		d.failed = true
 	}
