@@ -13,7 +13,7 @@ func brokenStretch(b []byte, i, fault int, v verdict) (end, cut int) {
 	switch {
 	case v == valueCut:
 		end, cut = len(b), len(b)
-	case v == valueControl && (b[fault] == '\n' || b[fault] == '\r'):
+	case b[fault] == '\n' || b[fault] == '\r':
 		end, cut = fault, fault
 	default:
 		end, cut = len(b), -1
@@ -33,6 +33,7 @@ func brokenStretch(b []byte, i, fault int, v verdict) (end, cut int) {
 		}
 	}
 	body := bytes.TrimRight(b[i:end], " \t\r\n")
+	cut = min(cut, i+len(body)) // a newline behind a number does not make it whole
 	if mark := i + len(body) - len(cutMark); bytes.HasSuffix(body, []byte(cutMark)) && (cut >= 0 || fault >= mark) {
 		cut = mark
 	}
@@ -73,6 +74,9 @@ func (d *Decoder) brokenObject(b []byte, cut int, v verdict, sc *scope) outcome 
 		}
 		return d.cutEvent(b[:cut], o, sc)
 	case shapeOtherEvent:
+		if !o.has(keyAPIVersion) {
+			return truncated
+		}
 		return skipped(ClassNotAuditEvent)
 	}
 	out := d.container(o, sc)

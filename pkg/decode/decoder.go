@@ -53,6 +53,7 @@ type Decoder struct {
 	emit func(*Item)
 	item Item
 
+	sole    bool     // the record is one object, and that is an event itself
 	count   int      // items emitted for this record
 	seen    hashSet  // the events emitted for this record
 	twins   []uint64 // the same events, by what two spellings of one event share
@@ -78,7 +79,7 @@ func New(o Options) *Decoder {
 // tombstone.
 func (d *Decoder) Decode(body []byte, meta map[string]string, emit func(*Item)) {
 	d.body, d.meta, d.emit = body, meta, emit
-	d.count, d.level = 0, 0
+	d.sole, d.count, d.level = false, 0, 0
 	d.twins, d.members, d.scratch = d.twins[:0], d.members[:0], d.scratch[:0]
 	d.seen.reset()
 	d.cluster.reset()

@@ -147,7 +147,9 @@ value:
 	}
 
 text:
-	if i, v = skipString(b, i); v != valueDone {
+	if end := shortString(b, i); end > 0 {
+		i = end
+	} else if i, v = skipString(b, i); v != valueDone {
 		s.state = inString
 		return i, v
 	}
@@ -210,7 +212,9 @@ key:
 	i++
 
 keyText:
-	if i, v = skipString(b, i); v != valueDone {
+	if end := shortString(b, i); end > 0 {
+		i = end
+	} else if i, v = skipString(b, i); v != valueDone {
 		s.state = inKey
 		return i, v
 	}
@@ -253,6 +257,19 @@ func stops(x uint64) uint64 {
 	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
 }
 
+// shortString gives the position behind the closing quote if that is the first byte of note among the next
+// eight, else 0. Most strings of an event are that short, and this much is inlined.
+func shortString(b []byte, i int) int {
+	if len(b)-i < 8 {
+		return 0
+	}
+	at := i + bits.TrailingZeros64(stops(binary.LittleEndian.Uint64(b[i:])))>>3
+	if at < len(b) && at < i+8 && b[at] == '"' {
+		return at + 1
+	}
+	return 0
+}
+
 // skipString gives the position behind the closing quote of the string whose content begins at i. Where
 // the bytes end first, it is the position to go on at, never inside an escape.
 func skipString(b []byte, i int) (int, verdict) {
@@ -274,6 +291,10 @@ func skipString(b []byte, i int) (int, verdict) {
 		case '"':
 			return i + 1, valueDone
 		case '\\':
+			if i+1 < len(b) && simpleEscape[b[i+1]] != 0 {
+				i += 2
+				continue
+			}
 			next, v := skipEscape(b, i)
 			if v != valueDone {
 				return next, v

@@ -68,5 +68,5 @@ func (d *Decoder) lokiEntry(entry []byte, sc scope) outcome {
 	if t, ok := d.timeValue(stamp); ok {
 		sc.env.Time = t
 	}
-	return d.wrappedValue(line, &sc)
+	return d.wrappedValue(line, false, &sc)
 }

@@ -222,7 +222,7 @@ func isAbsent(raw []byte) bool { return raw == nil || string(raw) == "null" || s
 // shipper has freed of dots their real spelling.
 func (d *Decoder) annotations(o *object, env *event.Envelope) {
 	raw := o.raw(keyAnnotations)
-	if len(raw) < 3 || raw[0] != '{' {
+	if len(raw) < 3 || raw[0] != '{' || bytes.IndexByte(raw, '_') < 0 && !bytes.Contains(raw, []byte("truncated")) {
 		return
 	}
 	dedotted := false
@@ -297,6 +297,9 @@ type twinRange struct{ from, to int }
 // repeated tells whether the record has given this event already. A client chooses the audit id, so that
 // alone never makes two events one.
 func (d *Decoder) repeated(o *object, sc *scope, id, verb []byte) repeat {
+	if d.sole {
+		return repeatNone
+	}
 	stage, _ := d.text(o, keyStage)
 	uri, _ := d.text(o, keyRequestURI)
 	twin := maphash.Bytes(d.seed, id)

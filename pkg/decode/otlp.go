@@ -76,7 +76,7 @@ func (d *Decoder) otlpRecord(record []byte, sc scope) outcome {
 	}
 	body := d.find(record, "body")
 	if line := d.find(body, "stringValue"); len(line) > 0 && line[0] == '"' {
-		return d.wrappedValue(line, &sc)
+		return d.wrappedValue(line, false, &sc)
 	}
 	if d.find(body, "kvlistValue") == nil {
 		return skipped(ClassOtherJSON)

@@ -41,6 +41,7 @@ func (sc *scope) wrapped(format string, b []byte) scope {
 // emits unless another reading of the same value gave an event.
 type outcome struct {
 	events int
+	cut    bool // the value was cut
 	held   bool
 	remark remark
 }

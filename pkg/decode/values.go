@@ -69,12 +69,14 @@ func (d *Decoder) objectAt(b []byte, i int, sc *scope) (int, outcome) {
 	var out outcome
 	if v == valueDone {
 		sc.unit = sc.stretch(o.b)
+		d.sole = d.level == 1 && i == 0 && end == len(b) && sc.arrays == 0 && sc.wraps == 0
 		out = d.object(o, sc)
 	} else {
 		var cut int
 		end, cut = brokenStretch(b, i, end, v)
 		sc.unit = sc.stretch(b[i:end])
 		out = d.brokenObject(b[i:end], cut-i, v, sc)
+		out.cut = cut >= 0
 	}
 	d.level--
 	d.members, d.scratch, sc.unit = d.members[:members], d.scratch[:scratch], unit
@@ -144,9 +146,12 @@ func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
 	sc.arrays++
 	defer func() { sc.arrays-- }()
 	var total outcome
-	scalars, elements := 0, 0
+	scalars, elements, cut := 0, 0, false
 	for ; !d.full(); elements++ {
 		if pos >= len(b) {
+			if cut {
+				break // the element said so
+			}
 			d.settle(broken(ClassTruncated, "the list ends before its closing bracket", b[i:]), sc.stretch(b[i:]))
 			break
 		}
@@ -159,13 +164,14 @@ func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
 			end, out = d.value(b, pos, sc)
 			d.settle(out, sc.stretch(b[pos:end]))
 			total.events += out.events
-		} else if end, out = d.scalarAt(b, pos, elements == 0); !out.held {
+		} else if end, out = d.scalarAt(b, pos); !out.held {
 			scalars++
 		} else if elements == 0 {
 			return d.textAt(b, i, sc)
 		} else {
 			d.settle(out, sc.stretch(b[pos:end]))
 		}
+		cut = out.cut
 		if pos = skipSpace(b, end); pos < len(b) && b[pos] == ',' {
 			pos = skipSpace(b, pos+1)
 		} else if pos < len(b) && b[pos] != ']' && !out.isBroken() {
@@ -184,7 +190,7 @@ func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
 }
 
 // scalarAt steps over a number or literal in an array. It holds a remark if there is none.
-func (d *Decoder) scalarAt(b []byte, i int, _ bool) (int, outcome) {
+func (d *Decoder) scalarAt(b []byte, i int) (int, outcome) {
 	end, v := d.scan.value(b, i)
 	if v == valueDone {
 		return end, outcome{}

@@ -69,29 +69,18 @@ func (d *Decoder) wrapper(o *object, sc *scope) outcome {
 	if d.isOtherSource(o) {
 		return skipped(ClassOtherCategory)
 	}
+	if sc.wraps >= maxWraps || sc.wrappers >= len(d.ranges) {
+		return nestedTooDeep(o.b)
+	}
 	var total outcome
-	seen := false
+	d.ranges[sc.wrappers].from = len(d.twins)
 	for _, texts := range [...]bool{false, true} {
-		for i, k := range wrapperKeys {
-			raw := d.candidate(o, k)
-			if len(raw) == 0 || (raw[0] == '"') != texts {
-				continue
+		for i := range wrapperKeys {
+			raw := d.candidate(o, &wrapperKeys[i])
+			if len(raw) > 0 && (raw[0] == '"') == texts {
+				d.ranges[sc.wrappers].to = len(d.twins)
+				total.merge(d.wrapped(o, i, raw, sc))
 			}
-			if sc.wraps >= maxWraps || sc.wrappers >= len(d.ranges) {
-				return nestedTooDeep(o.b)
-			}
-			if !seen {
-				seen = true
-				d.ranges[sc.wrappers].from = len(d.twins)
-			}
-			d.ranges[sc.wrappers].to = len(d.twins)
-			inner := sc.wrapped(wrapperFormats[i], o.b)
-			inner.wrappers++
-			if t, ok := d.shipperTime(o); ok {
-				inner.env.Time = t
-			}
-			o.enter(raw)
-			total.merge(d.wrappedValue(raw, &inner))
 		}
 	}
 	if total.events > 0 {
@@ -104,8 +93,19 @@ func (d *Decoder) wrapper(o *object, sc *scope) outcome {
 	return total
 }
 
+// wrapped decodes raw, the value of the i-th wrapper key in o.
+func (d *Decoder) wrapped(o *object, i int, raw []byte, sc *scope) outcome {
+	inner := sc.wrapped(wrapperFormats[i], o.b)
+	inner.wrappers++
+	if t, ok := d.shipperTime(o); ok {
+		inner.env.Time = t
+	}
+	o.enter(raw)
+	return d.wrappedValue(raw, o.isPartial(wrapperKeys[i].id), &inner)
+}
+
 // candidate gives the object, array or text under k. A partial value is one that a cut has ended.
-func (d *Decoder) candidate(o *object, k wrapperKey) []byte {
+func (d *Decoder) candidate(o *object, k *wrapperKey) []byte {
 	raw := o.rawOrPartial(k.id)
 	if k.sub != "" {
 		if raw == nil || raw[0] != '{' {
@@ -119,15 +119,15 @@ func (d *Decoder) candidate(o *object, k wrapperKey) []byte {
 	return raw
 }
 
-// wrappedValue decodes the value raw of a wrapper's key.
-func (d *Decoder) wrappedValue(raw []byte, sc *scope) outcome {
+// wrappedValue decodes the value raw of a wrapper's key. A partial one has no closing quote.
+func (d *Decoder) wrappedValue(raw []byte, partial bool, sc *scope) outcome {
 	if raw[0] != '"' {
 		_, out := d.value(raw, 0, sc)
 		return out
 	}
 	content := raw[1:]
-	if end, v := skipString(raw, 1); v == valueDone {
-		content = raw[1 : end-1]
+	if !partial {
+		content = raw[1 : len(raw)-1]
 	}
 	if bytes.IndexByte(content, '{') < 0 {
 		return skipped(ClassText)
