@@ -94,6 +94,7 @@ func TestFlattenedFieldsMatchAsOtherSigmaToolsDo(t *testing.T) {
 		{"neq is true if no value matches", "s: {user.groups|neq: admin}\ncondition: s", true},
 		{"neq is false if one does", "s: {user.groups|neq: dev}\ncondition: s", false},
 		{"keywords search every value", "s: [redis]\ncondition: s", true},
+		{"keywords may be regular expressions", "s:\n  - '|re': 'red.s'\ncondition: s", true},
 		{"keywords that are nowhere", "s: [mongo]\ncondition: s", false},
 		{"a dotted key is a path", "s: {annotations.authorization.k8s.io/decision: allow}\ncondition: s", true},
 		{"a dedotted name in a rule is the same field", "s: {annotations.authorization_k8s_io/decision: allow}\ncondition: s", true},

@@ -246,7 +246,7 @@ func (j *Judge) keywords(p *predicate) tri {
 	for i := range p.alternatives {
 		m := &p.alternatives[i]
 		found := eachScalar(j.doc, func(text []byte) bool {
-			return j.equals(p, m, value{text: text})
+			return j.fits(p, m, value{text: text})
 		})
 		if !found {
 			return no
