@@ -67,6 +67,9 @@ func (d *Decoder) brokenObject(b []byte, cut int, v verdict, sc *scope) outcome 
 	o := &d.objects[d.level-1]
 	d.scanObject(b[:cut], 0, o)
 	truncated := broken(ClassTruncated, "cut before verb, user and requestURI were complete", b)
+	if sc.element != elementAny {
+		return d.cutContainer(d.element(o, sc), b)
+	}
 	switch d.shapeOf(o) {
 	case shapeEvent:
 		if !o.has(keyVerb) || !o.has(keyUser) || !o.has(keyRequestURI) {
@@ -79,10 +82,13 @@ func (d *Decoder) brokenObject(b []byte, cut int, v verdict, sc *scope) outcome 
 		}
 		return skipped(ClassNotAuditEvent)
 	}
-	out := d.container(o, sc)
+	return d.cutContainer(d.container(o, sc), b)
+}
+
+// cutContainer is the outcome of an object that was cut, and is no event itself.
+func (d *Decoder) cutContainer(out outcome, b []byte) outcome {
 	if out.events == 0 && !out.isBroken() {
-		truncated.remark.detail = "cut inside JSON that is no audit event as far as it can be read"
-		return truncated
+		return broken(ClassTruncated, "cut inside JSON that is no audit event as far as it can be read", b)
 	}
 	return out
 }

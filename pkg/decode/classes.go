@@ -63,6 +63,9 @@ const (
 	FormatQuoted    = "quoted"    // JSON text encoded once more as a JSON string
 	FormatOTLP      = "otlp"      // OpenTelemetry resourceLogs
 	FormatLoki      = "loki"      // Loki push streams
+	FormatEKS       = "eks"       // CloudWatch Logs: API answers, subscriptions, Firehose, Lambda
+	FormatAKS       = "aks"       // Azure Monitor diagnostic records
+	FormatGKE       = "gke"       // Cloud Logging entries; Pub/Sub messages around them
 	// FormatKey + a key of wrapperKeys is a shipper's object with the event under that key.
 	FormatKey = "in:"
 )

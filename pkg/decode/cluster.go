@@ -109,7 +109,7 @@ func isName(s string) bool {
 
 // clusterOf names the cluster: the fixed setting, the mapping, what the form itself says, or unknown.
 // Nothing of the event's own is trusted.
-func (d *Decoder) clusterOf(sc *scope, env *event.Envelope, o *object) event.Cluster {
+func (d *Decoder) clusterOf(env *event.Envelope, o *object) event.Cluster {
 	fixed := d.opts.Cluster
 	if fixed.Name == "" && fixed.ID == "" {
 		for i := range d.opts.ClusterFrom.steps {

@@ -13,6 +13,9 @@ type Options struct {
 	Cluster event.Cluster
 	// ClusterFrom takes the cluster from the transport or from the shipper's keys; see ParseMapping.
 	ClusterFrom Mapping
+	// Provider is the managed service whose logs the source reads, where records do not say it: eks, gke,
+	// aks, openshift.
+	Provider string
 	// Cloud fills the parts of Envelope.Cloud that the record does not say, such as the region.
 	Cloud event.Cloud
 
@@ -53,19 +56,21 @@ type Decoder struct {
 	emit func(*Item)
 	item Item
 
-	sole    bool     // the record is one object, and that is an event itself
-	count   int      // items emitted for this record
-	seen    hashSet  // the events emitted for this record
-	twins   []uint64 // the same events, by what two spellings of one event share
-	ranges  [maxWraps + 1]twinRange
-	members []member
-	objects [maxNest]object // the objects around the current one, outermost first
-	level   int
-	scratch []byte // a stack: unescaped texts, and what else lives until emit returns
-	canon   []byte // the rebuilt canonical bytes of the current event
-	edits   edits
-	unzip   gunzipper
-	cluster clusterCache
+	sole     bool     // the record is one object, and that is an event itself
+	count    int      // items emitted for this record
+	seen     hashSet  // the events emitted for this record
+	twins    []uint64 // the same events, by what two spellings of one event share
+	ranges   [maxWraps + 1]twinRange
+	members  []member
+	objects  [maxNest]object // the objects around the current one, outermost first
+	level    int
+	scratch  []byte // a stack: unescaped texts, and what else lives until emit returns
+	canon    []byte // the rebuilt canonical bytes of the current event
+	edits    edits
+	composed []byte       // the event that was put together from a service's fields
+	unzips   [2]gunzipper // one for gzip inside gzip
+	zipped   int          // how many of them are in use
+	cluster  clusterCache
 }
 
 // New returns a decoder with the limits of o.
@@ -98,8 +103,13 @@ func (d *Decoder) releaseLarge() {
 	if cap(d.canon) > keep {
 		d.canon = nil
 	}
+	if cap(d.composed) > keep {
+		d.composed = nil
+	}
 	if cap(d.members) > maxMembers {
 		d.members = nil
 	}
-	d.unzip.release(keep)
+	for i := range d.unzips {
+		d.unzips[i].release(keep)
+	}
 }

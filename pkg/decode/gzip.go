@@ -59,21 +59,25 @@ func (g *gunzipper) unzip(b []byte, limit int) ([]byte, error) {
 	}
 }
 
-// gzip decodes a record that its producer compressed. What comes before damage is decoded.
+// gzip decodes what a producer or a service has compressed. What comes before damage is decoded.
 func (d *Decoder) gzip(body []byte, sc *scope) outcome {
+	if d.zipped >= len(d.unzips) {
+		return broken(ClassTooDeep, "gzip inside gzip inside gzip", body)
+	}
 	limit := min(d.opts.MaxDecompressed, max(minUnzipped, len(body)*maxRatio))
-	plain, err := d.unzip.unzip(body, limit)
+	plain, err := d.unzips[d.zipped].unzip(body, limit)
 	inner := *sc
-	inner.wraps++
-	inner.unit, inner.narrow = nil, false
+	inner.unit, inner.narrow = sc.stretch(body), false
+	d.zipped++
 	var out outcome
-	if err == nil || len(plain) > 0 {
-		if isGzip(plain) && sc.wraps < 2 {
-			return d.gzipTwice(plain, &inner)
-		}
+	switch {
+	case isGzip(plain):
+		out = d.gzip(plain, &inner)
+	case err == nil || len(plain) > 0:
 		out = d.sequence(bytes.TrimPrefix(plain, utf8BOM), &inner)
 	}
-	if err == nil {
+	d.zipped--
+	if out.remark.raw = body; err == nil {
 		return out
 	}
 	damage := broken(ClassBadCompression, "gzip data is damaged; what came before the damage was read", body)
@@ -81,17 +85,8 @@ func (d *Decoder) gzip(body []byte, sc *scope) outcome {
 		damage = broken(ClassTooLarge, "gzip data is larger than the limit when decompressed; only its beginning was read", body)
 	}
 	if !out.isBroken() {
-		d.settle(out, nil)
+		d.settle(out, inner.unit)
 	}
 	damage.events = out.events
 	return damage
-}
-
-// gzipTwice decodes gzip inside gzip: a compressing delivery stream around compressed records.
-func (d *Decoder) gzipTwice(plain []byte, sc *scope) outcome {
-	outer := d.unzip
-	d.unzip = gunzipper{}
-	out := d.gzip(plain, sc)
-	d.unzip = outer
-	return out
 }

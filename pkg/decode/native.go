@@ -93,16 +93,19 @@ func (d *Decoder) event(o *object, sc *scope, cut bool) outcome {
 	env.Truncated = cut
 	d.edits.reset()
 	old := d.isOld(o, sc)
-	if o.foreign > 0 && !old {
+	if o.foreign > 0 && !old && !sc.composed {
 		d.shipped(o, env)
 	}
 	d.normalise(o, sc, env, old)
 	if env.Format == "" {
-		if env.Format = FormatNative; o.foreign > 0 && !old {
+		if env.Format = FormatNative; o.foreign > 0 && !old && !sc.composed {
 			env.Format = FormatMerged
 		}
 	}
-	env.Cluster = d.clusterOf(sc, env, o)
+	if env.Provider == "" {
+		env.Provider = d.opts.Provider
+	}
+	env.Cluster = d.clusterOf(env, o)
 	env.Cloud = d.cloudOf(env.Cloud)
 	if it.Canonical = o.b; d.edits.n > 0 {
 		d.canon = d.rebuild(d.canon[:0], o)
@@ -156,7 +159,9 @@ func (d *Decoder) normalise(o *object, sc *scope, env *event.Envelope, old bool)
 			}
 		}
 	}
-	d.inferTimes(o, env, received)
+	if !sc.composed {
+		d.inferTimes(o, env, received)
+	}
 	d.annotations(o, env)
 	if isBodyMarker(o.raw(keyRequestObject)) || isBodyMarker(o.raw(keyResponseObject)) {
 		env.BodiesRemoved = true
@@ -314,11 +319,7 @@ func (d *Decoder) repeated(o *object, sc *scope, id, verb []byte) repeat {
 		}
 	}
 	d.twins = append(d.twins, twin)
-	whole := twin
-	for _, k := range [...]key{keyUser, keyRequestReceived, keyStageTimestamp} {
-		whole = whole*31 + maphash.Bytes(d.seed, o.raw(k))
-	}
-	if !d.seen.add(whole) {
+	if !d.seen.add(maphash.Bytes(d.seed, o.b)) {
 		return repeatDuplicate
 	}
 	return repeatNone

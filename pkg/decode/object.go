@@ -93,6 +93,24 @@ const (
 	keySubscription
 	keySplit
 	keyMetricName
+	keyOperationName
+	keyLocation
+	keyLogS
+	keyJSONPayload
+	keyTextPayload
+	keyReceiveTimestamp
+	keyResource
+	keyLabels
+	keyOperation
+	keyServiceName
+	keyMethodName
+	keyResourceName
+	keyStatus
+	keyAuthenticationInfo
+	keyAuthorizationInfo
+	keyRequestMetadata
+	keyRequest
+	keyResponse
 	keyCount
 )
 
@@ -257,10 +275,52 @@ func cloudKeyOf(name []byte) key {
 		return keyReceivedMessages
 	case "subscription":
 		return keySubscription
-	case "split":
-		return keySplit
 	case "metricName":
 		return keyMetricName
+	case "operationName", "OperationName":
+		return keyOperationName
+	case "location":
+		return keyLocation
+	case "log_s":
+		return keyLogS
+	}
+	return googleKeyOf(name)
+}
+
+func googleKeyOf(name []byte) key {
+	switch string(name) {
+	case "split":
+		return keySplit
+	case "jsonPayload":
+		return keyJSONPayload
+	case "textPayload":
+		return keyTextPayload
+	case "receiveTimestamp":
+		return keyReceiveTimestamp
+	case "resource":
+		return keyResource
+	case "labels":
+		return keyLabels
+	case "operation":
+		return keyOperation
+	case "serviceName":
+		return keyServiceName
+	case "methodName":
+		return keyMethodName
+	case "resourceName":
+		return keyResourceName
+	case "status":
+		return keyStatus
+	case "authenticationInfo":
+		return keyAuthenticationInfo
+	case "authorizationInfo":
+		return keyAuthorizationInfo
+	case "requestMetadata":
+		return keyRequestMetadata
+	case "request":
+		return keyRequest
+	case "response":
+		return keyResponse
 	}
 	return keyOther
 }

@@ -13,9 +13,25 @@ type scope struct {
 	// shipper's object, whose keys belong to the item.
 	unit   []byte
 	narrow bool
+	// element says what the elements of the list are that is being read.
+	element elementKind
+	// otherSource is true for the log events of a stream that holds no audit events.
+	otherSource bool
+	// composed is true for an event that a recogniser has put together from a service's own fields.
+	composed bool
 	// item is true for elements of an EventList; old, if that list is of an API version before v1.
 	item, old bool
 }
+
+// elementKind is the form of a list's elements, where a service's envelope tells it.
+type elementKind uint8
+
+const (
+	elementAny        elementKind = iota
+	elementCloudWatch             // {timestamp, message} of CloudWatch Logs
+	elementRecord                 // records of Azure Monitor or of Firehose
+	elementPubSub                 // messages of Pub/Sub
+)
 
 // stretch is the unit for a value b that stands at this place.
 func (sc *scope) stretch(b []byte) []byte {
@@ -30,7 +46,7 @@ func (sc *scope) wrapped(format string, b []byte) scope {
 	inner := *sc
 	inner.wraps++
 	inner.unit, inner.narrow = sc.stretch(b), false
-	inner.item, inner.old = false, false
+	inner.item, inner.old, inner.element = false, false, elementAny
 	if inner.env.Format == "" {
 		inner.env.Format = format
 	}

@@ -85,6 +85,9 @@ func (d *Decoder) objectAt(b []byte, i int, sc *scope) (int, outcome) {
 
 // object decodes a valid object by its shape.
 func (d *Decoder) object(o *object, sc *scope) outcome {
+	if sc.element != elementAny {
+		return d.element(o, sc)
+	}
 	switch d.shapeOf(o) {
 	case shapeEvent:
 		return d.event(o, sc, false)
@@ -104,6 +107,15 @@ func (d *Decoder) container(o *object, sc *scope) outcome {
 	if out, ok := d.eventList(o, sc); ok {
 		return out
 	}
+	if out, ok := d.cloudWatch(o, sc); ok {
+		return out
+	}
+	if out, ok := d.azure(o, sc); ok {
+		return out
+	}
+	if out, ok := d.google(o, sc); ok {
+		return out
+	}
 	if out, ok := d.otlp(o, sc); ok {
 		return out
 	}
@@ -111,6 +123,23 @@ func (d *Decoder) container(o *object, sc *scope) outcome {
 		return out
 	}
 	return d.wrapper(o, sc)
+}
+
+// element decodes an element of a service's list.
+func (d *Decoder) element(o *object, sc *scope) outcome {
+	kind := sc.element
+	sc.element = elementAny
+	var out outcome
+	switch kind {
+	case elementCloudWatch:
+		out = d.cloudWatchEvent(o, sc)
+	case elementRecord:
+		out = d.recordElement(o, sc)
+	case elementPubSub:
+		out = d.pubSubMessage(o, sc)
+	}
+	sc.element = kind
+	return out
 }
 
 // tooDeep is what becomes of a value inside more wrappings than the limit: it is somebody else's JSON

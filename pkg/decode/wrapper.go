@@ -54,7 +54,8 @@ var wrapperFormats = func() []string {
 
 // Formats are all values of Envelope.Format.
 func Formats() []string {
-	all := []string{FormatNative, FormatEventList, FormatMerged, FormatViaQ, FormatText, FormatQuoted, FormatOTLP, FormatLoki}
+	all := []string{FormatNative, FormatEventList, FormatMerged, FormatViaQ, FormatText, FormatQuoted, FormatOTLP, FormatLoki,
+		FormatEKS, FormatAKS, FormatGKE}
 	for _, f := range wrapperFormats {
 		if !slices.Contains(all, f) {
 			all = append(all, f)

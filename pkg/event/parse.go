@@ -319,7 +319,7 @@ func (e *Event) DryRun() bool {
 			return true
 		}
 	}
-	if e.Annotations["command.gke.io/dryRun"] == "true" {
+	if v := e.Annotations["command.gke.io/dryRun"]; v == "All" || v == "true" {
 		return true
 	}
 	if e.Verb == "delete" || e.Verb == "deletecollection" {
