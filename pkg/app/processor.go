@@ -21,9 +21,12 @@ import (
 const (
 	// MetaTombstone is set on a record that has no value.
 	MetaTombstone = "tombstone"
-	// MetaOversize is set on a record that the source refused to read whole; its value is the length of
-	// the record in bytes, and Body is the part that was read.
+	// MetaOversize is set on a record that is longer than the source's limit; its value is the length of
+	// the record in bytes, and Body its beginning, which is judged like any truncated event.
 	MetaOversize = "oversize"
+	// MetaUndecodable is set on a record that stands for damage in the source's store; its Body are the
+	// damaged bytes.
+	MetaUndecodable = "undecodable"
 )
 
 // Reason classes of this package, beside those of decode and pipeline.
@@ -31,6 +34,8 @@ const (
 	// ClassBadEvent is for an event that a rule is true for and whose fields are of the wrong types, so that
 	// no finding can be written about it.
 	ClassBadEvent = "bad_event"
+	// ClassUndecodable is for what the source itself could not read.
+	ClassUndecodable = "undecodable"
 	// SkipStage is for an event at the stage RequestReceived, of which a later stage tells more.
 	SkipStage = "stage"
 )
@@ -69,10 +74,11 @@ type Processor struct {
 	emit     func(*decode.Item) // item, made once
 
 	// The state of the current record.
-	fx      *pipeline.Effects
-	origin  pipeline.Origin
-	verdict engine.Verdict
-	judged  Judged
+	fx       *pipeline.Effects
+	origin   pipeline.Origin
+	oversize string // the record's length if only its beginning is there
+	verdict  engine.Verdict
+	judged   Judged
 }
 
 // NewProcessor makes the processor of one worker.
@@ -108,11 +114,13 @@ func (p *Processor) record(source string, r *pipeline.Record) {
 		p.fx.Counts.Skip(decode.ClassTombstone)
 		return
 	}
-	if length, oversize := r.Meta[MetaOversize]; oversize {
+	if _, damaged := r.Meta[MetaUndecodable]; damaged {
 		p.fx.Counts.Items++
-		p.reject(decode.ClassTooLarge, "the source did not read the record whole: it has "+strings.Clone(length)+" bytes", r.Body)
+		p.tally.decodeErrors.add(ClassUndecodable)
+		p.reject(ClassUndecodable, "the source could not read this stretch of its store: it is damaged", r.Body)
 		return
 	}
+	p.oversize = r.Meta[MetaOversize]
 	decoder := p.decoders[source]
 	if decoder == nil {
 		decoder = decode.New(p.o.Decode(source))
@@ -139,7 +147,11 @@ func (p *Processor) item(it *decode.Item) {
 		counts.Skip(it.Class)
 	case decode.Broken:
 		p.tally.decodeErrors.add(it.Class)
-		p.reject(it.Class, strings.Clone(it.Detail), it.Raw)
+		detail := strings.Clone(it.Detail)
+		if p.oversize != "" {
+			detail += fmt.Sprintf(" (the record has %s bytes, of which the source read the beginning only)", p.oversize)
+		}
+		p.reject(it.Class, detail, it.Raw)
 	case decode.Event:
 		p.event(it)
 	}

@@ -109,8 +109,16 @@ func TestEveryItemHasOneFate(t *testing.T) {
 		"junk": {
 			pipeline.Record{Body: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1",,,}`)}, fate{Items: 1, DeadLetters: []string{decode.ClassNotJSON}},
 		},
-		"a record that the source refused": {
-			pipeline.Record{Body: []byte(`{"kind":`), Meta: map[string]string{MetaOversize: "99999999"}}, fate{Items: 1, DeadLetters: []string{decode.ClassTooLarge}},
+		"the beginning of a record, with who did what": {
+			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:300]), Meta: map[string]string{MetaOversize: "99999999"}},
+			fate{Items: 1, Evaluated: 1, Documents: 1},
+		},
+		"the beginning of a record, without": {
+			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:80]), Meta: map[string]string{MetaOversize: "99999999"}},
+			fate{Items: 1, DeadLetters: []string{decode.ClassTruncated}},
+		},
+		"a stretch that the source could not read": {
+			pipeline.Record{Body: []byte("hello"), Meta: map[string]string{MetaUndecodable: "true"}}, fate{Items: 1, DeadLetters: []string{ClassUndecodable}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,6 +131,15 @@ func TestEveryItemHasOneFate(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestADeadLetterOfABeginningTellsTheWholeLength(t *testing.T) {
+	rules := mustLoad(t, map[string]string{"a.yml": ruleText("A", "list", "high")})
+	record := pipeline.Record{Body: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","le`), Meta: map[string]string{MetaOversize: "99999999"}}
+	fx := process(t, NewProcessor(options(rules)), record, records(`{"kind":"Event","apiVersion":"audit.k8s.io/v1",,`)[0])
+	if len(fx.DeadLetters) != 2 || !strings.Contains(fx.DeadLetters[0].Detail, "99999999 bytes") || strings.Contains(fx.DeadLetters[1].Detail, "99999999") {
+		t.Errorf("%+v", fx.DeadLetters)
 	}
 }
 

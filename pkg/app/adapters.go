@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/foretop/foretop/pkg/checkpoint"
+	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sinks/elasticsearch"
+	"github.com/foretop/foretop/sinks/ndjson"
+	"github.com/foretop/foretop/sources/file"
+	"github.com/foretop/foretop/sources/kafka"
+)
+
+// sourceSet are the sources in use, with the positions of those that keep theirs here.
+type sourceSet struct {
+	named     []pipeline.NamedSource
+	positions *checkpoint.File
+}
+
+// newSources makes the configured sources. They connect when they run.
+func newSources(cfg *Config, log *slog.Logger, r prometheus.Registerer) (_ *sourceSet, err error) {
+	set := &sourceSet{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, set.close())
+		}
+	}()
+	for i := range cfg.Sources {
+		s := &cfg.Sources[i]
+		source, err := set.open(cfg, s, log, r)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		set.named = append(set.named, pipeline.NamedSource{Name: s.Name, Source: source})
+	}
+	return set, nil
+}
+
+// close lets go of the positions. No source may be running.
+func (set *sourceSet) close() error {
+	if set.positions == nil {
+		return nil
+	}
+	return set.positions.Close()
+}
+
+func (set *sourceSet) open(cfg *Config, s *SourceConfig, log *slog.Logger, r prometheus.Registerer) (pipeline.Source, error) {
+	switch c := s.Adapter.(type) {
+	case *kafka.Config:
+		return kafka.New(*c, kafka.Options{Name: s.Name, NeedMeta: metaOf(s.Settings.ClusterFrom), Registerer: r, Logger: log})
+	case *file.Config:
+		o := file.Options{Name: s.Name, Registerer: r, Logger: log}
+		if c.Follow {
+			if set.positions == nil {
+				positions, err := checkpoint.OpenFile(filepath.Join(cfg.Core.StateDir, "positions.json"), log)
+				if err != nil {
+					return nil, err
+				}
+				set.positions = positions
+			}
+			o.Store = set.positions
+		}
+		return file.New(*c, o)
+	}
+	return nil, fmt.Errorf("type %q is not built in", s.Type)
+}
+
+// metaOf names what the decoder asks of a record's transport to find the cluster.
+func metaOf(clusterFrom string) []string {
+	var need []string
+	for _, spec := range strings.Fields(clusterFrom) {
+		switch kind, arg, _ := strings.Cut(spec, ":"); kind {
+		case "key":
+			need = append(need, "key")
+		case "header":
+			need = append(need, "header."+arg)
+		}
+	}
+	return need
+}
+
+// checker is a sink that can say beforehand whether it could be written to.
+type checker interface {
+	Check(ctx context.Context) error
+}
+
+// sinkSet are the sinks in use.
+type sinkSet struct {
+	findings    []pipeline.NamedSink
+	deadLetters pipeline.NamedSink
+	checks      map[string]checker
+	closers     []io.Closer
+}
+
+// closeTimeout bounds the end of a sink's connections.
+const closeTimeout = 5 * time.Second
+
+// close ends all sinks. No write may be under way.
+func (s *sinkSet) close() error {
+	var errs []error
+	for _, c := range s.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// deadLetterSink is the name of the dead letters' sink in metrics and readiness.
+const deadLetterSink = "dead-letters"
+
+func newSinks(cfg *Config, log *slog.Logger, r prometheus.Registerer) (_ *sinkSet, err error) {
+	set := &sinkSet{checks: make(map[string]checker)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, set.close())
+		}
+	}()
+	for _, name := range cfg.Core.Sinks {
+		sink, err := set.open(cfg, name, name, false, log, r)
+		if err != nil {
+			return nil, fmt.Errorf("sink %s: %w", name, err)
+		}
+		set.findings = append(set.findings, pipeline.NamedSink{Name: name, Sink: sink})
+	}
+	sink, err := set.open(cfg, cfg.Core.DeadLetters, deadLetterSink, true, log, r)
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	set.deadLetters = pipeline.NamedSink{Name: deadLetterSink, Sink: sink}
+	return set, nil
+}
+
+// open makes one sink of a kind, for findings or for dead letters.
+func (s *sinkSet) open(cfg *Config, kind, name string, dead bool, log *slog.Logger, r prometheus.Registerer) (pipeline.Sink, error) {
+	switch kind {
+	case "elasticsearch":
+		dataset := elasticsearch.Findings
+		if dead {
+			dataset = elasticsearch.DeadLetters
+		}
+		sink, err := elasticsearch.New(*cfg.Elasticsearch, elasticsearch.Options{Dataset: dataset, Registerer: r, Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		s.checks[name] = sink
+		s.closers = append(s.closers, closeWithin(sink.Close))
+		return sink, nil
+	case "kafka":
+		return nil, errors.New("kafka is no sink of this version")
+	}
+	path := cfg.deadLetterPath()
+	if dead {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+	} else {
+		path = cfg.NDJSON.Path
+	}
+	sink, err := ndjson.New(ndjson.Config{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, sink)
+	return sink, nil
+}
+
+// closeWithin is a Closer that gives up after closeTimeout.
+type closeWithin func(ctx context.Context) error
+
+func (f closeWithin) Close() error {
+	// What this cleans up outlives the context that ended the service.
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return f(ctx)
+}

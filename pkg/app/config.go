@@ -1,0 +1,255 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/foretop/foretop/pkg/config"
+	"github.com/foretop/foretop/pkg/decode"
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/sinks/elasticsearch"
+	"github.com/foretop/foretop/sinks/ndjson"
+	"github.com/foretop/foretop/sources/file"
+	"github.com/foretop/foretop/sources/kafka"
+)
+
+// Config is the configuration of `foretop run`. The parts that nothing asks for are nil.
+type Config struct {
+	Core          config.Core
+	Sources       []SourceConfig
+	Elasticsearch *elasticsearch.Config
+	NDJSON        *ndjson.Config
+	// Values are all settings with their origins, for showing.
+	Values []config.Value
+}
+
+// SourceConfig is one source: Adapter is the configuration of its type, *kafka.Config or *file.Config.
+type SourceConfig struct {
+	Name, Type string
+	// Prefix of its variables, for messages.
+	Prefix   string
+	Settings SourceSettings
+	Adapter  any
+}
+
+// SourceSettings are what every source has beside the settings of its type.
+type SourceSettings struct {
+	ClusterID   string `envconfig:"CLUSTER_ID" desc:"globally unique id of the cluster that this source tells of; default is its name"`
+	ClusterName string `envconfig:"CLUSTER_NAME" desc:"name of the cluster that this source tells of; default is FORETOP_CLUSTER_NAME"`
+	ClusterFrom string `envconfig:"CLUSTER_FROM" desc:"where the cluster's name is read instead: topic:REGEXP, header:NAME, key, or envelope:PATH of a key that the shipper put around the event; of several, with blanks between them, the first that gives a name wins"`
+}
+
+// Validate says everything that is wrong.
+func (s *SourceSettings) Validate() error {
+	var problems []error
+	if s.ClusterID != "" && s.ClusterName == "" {
+		problems = append(problems, errors.New("CLUSTER_ID needs a CLUSTER_NAME beside it"))
+	}
+	if s.ClusterFrom != "" && s.ClusterName != "" {
+		problems = append(problems, errors.New("CLUSTER_NAME and CLUSTER_FROM exclude each other"))
+	}
+	if _, err := decode.ParseMapping(strings.Fields(s.ClusterFrom)...); err != nil {
+		problems = append(problems, fmt.Errorf("CLUSTER_FROM: %w", err))
+	}
+	return errors.Join(problems...)
+}
+
+// sourceType is the first setting of a named source.
+type sourceType struct {
+	Type string `envconfig:"TYPE" required:"true" desc:"type of the source: file or kafka"`
+}
+
+var sourceTypes = []string{"file", "kafka"}
+
+func newSourceConfig(kind string) any {
+	switch kind {
+	case "file":
+		return &file.Config{}
+	case "kafka":
+		return &kafka.Config{}
+	}
+	return nil
+}
+
+// Prefixes of what is no source. The Kafka sink has a prefix of its own, since FORETOP_KAFKA_ is the source.
+const (
+	elasticsearchPrefix = config.Prefix + "_ELASTICSEARCH"
+	kibanaPrefix        = config.Prefix + "_KIBANA"
+	ndjsonPrefix        = config.Prefix + "_NDJSON"
+)
+
+// shortPrefix starts the variables of a source that is called like its type.
+func shortPrefix(kind string) string { return config.Prefix + "_" + strings.ToUpper(kind) }
+
+func longPrefix(name string) string {
+	return config.Prefix + "_SOURCE_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+}
+
+// LoadConfig reads the configuration of `foretop run` from environ (as os.Environ gives it). With an error,
+// which tells all problems, Config holds what could be read.
+func LoadConfig(environ []string) (*Config, error) {
+	l := config.NewLoader(environ)
+	c := &Config{}
+	l.Fill(config.Prefix, &c.Core)
+	c.Sources = sourcesOf(l, c.Core.Sources)
+	if len(c.Sources) == 0 {
+		l.Reject(errors.New("no source is configured: set FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"))
+	}
+	for i := range c.Sources {
+		l.Fill(c.Sources[i].Prefix, &c.Sources[i].Settings)
+		l.Fill(c.Sources[i].Prefix, c.Sources[i].Adapter)
+	}
+	c.fillSinks(l)
+	l.Ignore(kibanaPrefix, &elasticsearch.KibanaConfig{})
+	c.Values = l.Values()
+	return c, l.Finish()
+}
+
+// sourcesOf finds the sources and leaves their settings to be filled or ignored. Without names, the one type
+// with any variable set is the source.
+func sourcesOf(l *config.Loader, names []string) []SourceConfig {
+	if len(names) == 0 {
+		for _, kind := range sourceTypes {
+			if l.Given(shortPrefix(kind), newSourceConfig(kind)) || l.Given(shortPrefix(kind), &SourceSettings{}) {
+				names = append(names, kind)
+			}
+		}
+		if len(names) > 1 {
+			l.Reject(fmt.Errorf("settings of several sources are given: write FORETOP_SOURCES=%s to use them all", strings.Join(names, ",")))
+		}
+	}
+	var out []SourceConfig
+	short := make(map[string]bool)
+	for _, name := range names {
+		s := SourceConfig{Name: name, Type: name, Prefix: shortPrefix(name)}
+		if l.Given(longPrefix(name), &sourceType{}) || !slices.Contains(sourceTypes, name) {
+			var t sourceType
+			s.Prefix = longPrefix(name)
+			l.Fill(s.Prefix, &t)
+			s.Type = t.Type
+		} else {
+			short[name] = true
+		}
+		if s.Adapter = newSourceConfig(s.Type); s.Adapter == nil {
+			if s.Type != "" {
+				l.Reject(fmt.Errorf("%s_TYPE knows no %q: write %s", s.Prefix, s.Type, strings.Join(sourceTypes, " or ")))
+			}
+			continue
+		}
+		out = append(out, s)
+	}
+	for _, kind := range sourceTypes {
+		if !short[kind] {
+			why := fmt.Sprintf("FORETOP_SOURCES names no %s; the settings of a source NAME start with FORETOP_SOURCE_NAME_", kind)
+			l.Inactive(shortPrefix(kind), newSourceConfig(kind), why)
+			l.Inactive(shortPrefix(kind), &SourceSettings{}, why)
+		}
+	}
+	return out
+}
+
+func (c *Config) fillSinks(l *config.Loader) {
+	fill := func(name, prefix string, spec any) bool {
+		if slices.Contains(c.Core.Sinks, name) || c.Core.DeadLetters == name {
+			l.Fill(prefix, spec)
+			return true
+		}
+		l.Inactive(prefix, spec, fmt.Sprintf("neither FORETOP_SINKS nor FORETOP_DEAD_LETTERS names %s", name))
+		return false
+	}
+	var es elasticsearch.Config
+	if fill("elasticsearch", elasticsearchPrefix, &es) {
+		c.Elasticsearch = elasticsearchOf(l, &c.Core, es)
+	}
+	var nd ndjson.Config
+	if fill("ndjson", ndjsonPrefix, &nd) {
+		c.NDJSON = &nd
+	}
+}
+
+// elasticsearchOf adds what the adapter cannot read itself. Files of credentials are read again when they
+// change.
+func elasticsearchOf(l *config.Loader, core *config.Core, es elasticsearch.Config) *elasticsearch.Config {
+	es.Namespace = core.Namespace
+	es.APIKeyFile = l.FileOf(elasticsearchPrefix + "_API_KEY")
+	es.PasswordFile = l.FileOf(elasticsearchPrefix + "_PASSWORD")
+	return &es
+}
+
+// SetupConfig is the configuration of `foretop setup`.
+type SetupConfig struct {
+	Elasticsearch elasticsearch.Config
+	Kibana        elasticsearch.KibanaConfig
+}
+
+// LoadSetupConfig reads what `foretop setup` needs for target (elasticsearch or kibana), and accepts the
+// settings of `foretop run` beside it.
+func LoadSetupConfig(environ []string, target string) (*SetupConfig, error) {
+	l := config.NewLoader(environ)
+	c := &SetupConfig{}
+	var core config.Core
+	l.Fill(config.Prefix, &core)
+	if target == "kibana" {
+		l.Fill(kibanaPrefix, &c.Kibana)
+		l.Ignore(elasticsearchPrefix, &c.Elasticsearch)
+	} else {
+		l.Fill(elasticsearchPrefix, &c.Elasticsearch)
+		c.Elasticsearch = *elasticsearchOf(l, &core, c.Elasticsearch)
+		l.Ignore(kibanaPrefix, &c.Kibana)
+	}
+	for _, s := range sourcesOf(l, core.Sources) {
+		l.Ignore(s.Prefix, &s.Settings)
+		l.Ignore(s.Prefix, s.Adapter)
+	}
+	l.Ignore(ndjsonPrefix, &ndjson.Config{})
+	return c, l.Finish()
+}
+
+// decodeOptions are the decoder's options for a source: its own cluster settings, else those of the service.
+func (c *Config) decodeOptions(s *SourceConfig) (decode.Options, error) {
+	mapping, err := decode.ParseMapping(strings.Fields(s.Settings.ClusterFrom)...)
+	if err != nil {
+		return decode.Options{}, fmt.Errorf("%s_CLUSTER_FROM: %w", s.Prefix, err)
+	}
+	o := decode.Options{ClusterFrom: mapping, Cluster: event.Cluster{ID: s.Settings.ClusterID, Name: s.Settings.ClusterName}}
+	if o.Cluster.Name == "" && s.Settings.ClusterFrom == "" {
+		o.Cluster = event.Cluster{ID: c.Core.ClusterID, Name: c.Core.ClusterName}
+	}
+	if o.Cluster.ID == "" {
+		o.Cluster.ID = o.Cluster.Name
+	}
+	return o, nil
+}
+
+// Reference describes every variable, for `foretop config`.
+func Reference() []config.Section {
+	sections := []config.Section{{
+		Title: "Service", Intro: "What `foretop run` does with records, whatever they come from.",
+		Variables: config.Describe(config.Prefix, &config.Core{}),
+	}}
+	for _, kind := range sourceTypes {
+		upper := strings.ToUpper(kind)
+		sections = append(sections, config.Section{
+			Title: "Source " + kind,
+			Intro: fmt.Sprintf("For a source called `%s`, or the only one. A source called `prod` of this type has `FORETOP_SOURCE_PROD_TYPE=%s`\n"+
+				"and the same settings with `FORETOP_SOURCE_PROD_` in the place of `FORETOP_%s_`; `FORETOP_SOURCES` names it.", kind, kind, upper),
+			Variables: append(config.Describe(shortPrefix(kind), newSourceConfig(kind)), config.Describe(shortPrefix(kind), &SourceSettings{})...),
+		})
+	}
+	return append(sections,
+		config.Section{
+			Title: "Sink elasticsearch", Intro: "With `elasticsearch` in `FORETOP_SINKS` or as `FORETOP_DEAD_LETTERS`, and for `foretop setup elasticsearch`.",
+			Variables: config.Describe(elasticsearchPrefix, &elasticsearch.Config{}),
+		},
+		config.Section{
+			Title: "Sink ndjson", Intro: "With `ndjson` in `FORETOP_SINKS`.",
+			Variables: config.Describe(ndjsonPrefix, &ndjson.Config{}),
+		},
+		config.Section{
+			Title: "Kibana", Intro: "For `foretop setup kibana` only.",
+			Variables: config.Describe(kibanaPrefix, &elasticsearch.KibanaConfig{}),
+		},
+	)
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/sources/file"
+)
+
+// progressInterval is the time between two states of the progress line.
+const progressInterval = 250 * time.Millisecond
+
+// showProgress keeps one line on stderr up to date while work goes on, if stderr is a terminal. stop ends
+// and removes it.
+func showProgress(stderr *os.File, line func() string) (stop func()) {
+	if !term.IsTerminal(int(stderr.Fd())) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var finished sync.WaitGroup
+	finished.Go(func() {
+		ticker := time.NewTicker(progressInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				io.WriteString(stderr, "\r\x1b[K")
+				return
+			case <-ticker.C:
+				width, _, err := term.GetSize(int(stderr.Fd()))
+				if err != nil {
+					width = 80
+				}
+				io.WriteString(stderr, "\r\x1b[K"+cutLine(line(), width-1))
+			}
+		}
+	})
+	return func() {
+		close(done)
+		finished.Wait()
+	}
+}
+
+// cutLine bounds a line of one-column characters.
+func cutLine(text string, width int) string {
+	runes := []rune(text)
+	if len(runes) > width {
+		return string(runes[:max(0, width)])
+	}
+	return text
+}
+
+// progressLine says how far a scan has come. Bytes of the source are as stored, so that they can be set in
+// relation to the whole; judged are the bytes after decompression.
+func progressLine(p file.Progress, judged, events, findings int64, elapsed time.Duration) string {
+	seconds := max(elapsed.Seconds(), 0.001)
+	text := fmt.Sprintf("%s MB/s  %s events  %d findings", number(int64(float64(judged)/1e6/seconds)), number(events), findings)
+	if p.TotalBytes > 0 && p.Bytes <= p.TotalBytes {
+		share := float64(p.Bytes) / float64(p.TotalBytes)
+		text = fmt.Sprintf("%3.0f %%  %s", 100*share, text)
+		if share > 0.02 {
+			left := time.Duration(float64(elapsed) * (1 - share) / share)
+			text += "  ETA " + left.Round(time.Second).String()
+		}
+	}
+	if p.Files > 1 {
+		text = fmt.Sprintf("%d of %d files  %s", p.FilesDone, p.Files, text)
+	}
+	return text + "  " + finding.Visible(p.Current)
+}
+
+// number is n with a space between groups of three digits.
+func number(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + " " + text[i:]
+	}
+	return text
+}
