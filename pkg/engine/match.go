@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// matched handles a true condition: controlled workloads, exceptions, the level, the evidence.
+func (j *Judge) matched(i int, r *rule) {
+	if r.skipControlled && r.category != event.Request && j.object.controlled {
+		j.verdict.addControlled(r.source.Key())
+		return
+	}
+	m := j.matchOf(i, r)
+	for f := range r.filters {
+		if !j.excluded(&r.filters[f]) {
+			continue
+		}
+		title := r.filters[f].source.Title
+		m.suppress(title)
+		j.verdict.Suppressed = append(j.verdict.Suppressed, Suppression{Rule: r.source.Key(), Filter: title})
+		return
+	}
+	level, because := j.level(r)
+	if m.Count == 0 || level > m.Level {
+		m.Level, m.Because = level, because
+	}
+	m.Count++
+	if len(m.Elements) < MaxElements {
+		m.Elements = append(m.Elements, j.describe(r))
+	}
+}
+
+// level decides the level on the current record: the first true row of x-foretop.levels, else the rule's own.
+func (j *Judge) level(r *rule) (sigma.Level, string) {
+	for l := range r.levels {
+		if j.condition(&r.program, r.levels[l].when) == yes {
+			return r.levels[l].level, r.levels[l].because
+		}
+	}
+	return r.source.Level, ""
+}
+
+// excluded is true only if the exclusion is true for certain, and has not expired at the event's time.
+func (j *Judge) excluded(f *filter) bool {
+	if f.expires != 0 {
+		at := j.eventTime()
+		if at.IsZero() || at.UnixNano() >= f.expires {
+			return false
+		}
+	}
+	return j.condition(&f.program, f.condition) == no
+}
+
+func (j *Judge) eventTime() time.Time {
+	for _, top := range [...]int{topStageTime, topReceived} {
+		if t, err := time.Parse(time.RFC3339Nano, string(j.tops[top].text())); err == nil {
+			return t
+		}
+	}
+	return j.env.Time
+}
+
+// pendingMatch is a rule's match while the elements of the event are still being judged.
+type pendingMatch struct {
+	rule  int
+	match Match
+}
+
+func (j *Judge) matchOf(i int, r *rule) *Match {
+	for k := range j.pending {
+		if j.pending[k].rule == i {
+			return &j.pending[k].match
+		}
+	}
+	j.pending = append(j.pending, pendingMatch{rule: i, match: Match{Rule: r.source}})
+	return &j.pending[len(j.pending)-1].match
+}
+
+func (m *Match) suppress(title string) {
+	for _, t := range m.Suppressed {
+		if t == title {
+			return
+		}
+	}
+	m.Suppressed = append(m.Suppressed, title)
+}
+
+// finish hands over the matches that still have an element.
+func (j *Judge) finish() {
+	for k := range j.pending {
+		if m := &j.pending[k].match; m.Count > 0 {
+			j.verdict.Matches = append(j.verdict.Matches, *m)
+		}
+		j.pending[k] = pendingMatch{}
+	}
+	j.pending = j.pending[:0]
+}
