@@ -113,7 +113,10 @@ func (s *scanner) pem(i int) int {
 			return i + len(begin) + tail + m + len(dashes)
 		}
 	}
-	return i + len(begin) + quote
+	if quote < len(rest) {
+		return s.beforeSlashes(i+len(begin), i+len(begin)+quote)
+	}
+	return len(s.src)
 }
 
 const maxUserinfo = 1024

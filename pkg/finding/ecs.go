@@ -5,13 +5,14 @@ import "time"
 // The types below are the document, one per ECS object, in the order in which they are written. Field
 // sets and types follow ECS 8.17 (https://www.elastic.co/guide/en/ecs/8.17/index.html); kubernetes.audit.*
 // follows the names of Elastic's Kubernetes integration; foretop.* is ours. The tag `es` is the
-// Elasticsearch type where it does not follow from the Go type (see Fields), and `redact:"-"` exempts a
-// field from the last pass over all strings (see scrub): it holds no text of the request.
+// Elasticsearch type where it does not follow from the Go type (string: keyword, int: long, time: date),
+// which the index template is held to. The tag `redact` is for scrub.
 
 // ECSVersion is the version of the Elastic Common Schema that documents follow.
 const ECSVersion = "8.17.0"
 
-// Event is ECS event.*: what kind of document this is, and how the audited request ended.
+// Event is ECS event.*: what kind of document this is, and how the audited request ended. The sink adds
+// event.ingested.
 type Event struct {
 	Kind     string    `json:"kind" redact:"-"`
 	Category []string  `json:"category" redact:"-"`
@@ -29,8 +30,6 @@ type Event struct {
 	Start    time.Time `json:"start,omitzero"`
 	End      time.Time `json:"end,omitzero"`
 	Duration int64     `json:"duration,omitempty"` // nanoseconds
-	// Ingested is never set here: the sink writes it with WithIngested.
-	Ingested time.Time `json:"ingested,omitzero"`
 }
 
 // ECS is ecs.*.

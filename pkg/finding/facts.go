@@ -172,11 +172,9 @@ func distinct(in []string) []string {
 	return out
 }
 
+// head copies the first n elements: a finding never shares a list with its event.
 func head[T any](list []T, n int) []T {
-	if len(list) > n {
-		return slices.Clone(list[:n])
-	}
-	return list
+	return slices.Clone(list[:min(len(list), n)])
 }
 
 func sortedKeys[V any](m map[string]V) []string {

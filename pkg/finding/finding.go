@@ -204,7 +204,7 @@ func (b *Builder) foretopOf(c *facts, origin pipeline.Origin) Foretop {
 		FalsePositives: m.Rule.FalsePositives,
 		Provenance: Provenance{
 			Format: env.Format, Inferred: env.Inferred, Missing: env.Missing, Truncated: env.Truncated,
-			BodySource: m.BodySource, BodiesRemoved: env.BodiesRemoved,
+			BodySource: c.bodySource(), BodiesRemoved: env.BodiesRemoved,
 		},
 		Source: SourceField{Name: origin.Source, Stream: origin.Stream, Position: origin.Pos, Offset: origin.Offset, Length: origin.Length},
 	}

@@ -92,7 +92,19 @@ var openExtra = []string{
 	"pod-name", "pod-uid", "node-name", "node-uid", "credential-id", "arn", "canonicalArn", "sessionName", "accessKeyId", "principalId", "oid",
 }
 
-const maxExtra = 50
+const (
+	maxExtra       = 50 // keys
+	maxExtraValues = 10 // per key
+	maxExtraText   = 1024
+)
+
+// extraKey is a key of a flattened field: dots and slashes stay, a NUL would make Elasticsearch refuse it.
+func extraKey(key string) string {
+	if key == "" {
+		return "_"
+	}
+	return cut(strings.ReplaceAll(key, "\x00", "_"), shortText)
+}
 
 // extraOf copies user.extra without its secrets. Values under keys that are known to be harmless stay as
 // they are (the generic pass would take an access key id for a key).
@@ -105,18 +117,18 @@ func extraOf(extra map[string][]string) map[string][]string {
 		if len(out) == maxExtra {
 			break
 		}
-		values := slices.Clone(head(extra[key], maxGroups))
+		values := head(extra[key], maxExtraValues)
 		for i, v := range values {
 			switch {
 			case slices.Contains(openExtra, extraName(key)):
-				values[i] = cut(v, maxText)
 			case sensitiveName(key):
 				values[i] = mark("value", len(v))
 			default:
 				values[i], _ = redactText(v)
 			}
+			values[i] = cut(strings.ToValidUTF8(values[i], "\ufffd"), maxExtraText)
 		}
-		out[strings.ReplaceAll(key, "\x00", "_")] = values
+		out[extraKey(key)] = values
 	}
 	return out
 }

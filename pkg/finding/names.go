@@ -93,6 +93,9 @@ func (s *scanner) secretKey(name string, quoted bool) bool {
 // hiddenPath tells whether the value of a field is a secret by what it is: path is a field's path, with
 // or without list indexes, resource the lower-case plural of the object's kind. kind says what is hidden.
 func hiddenPath(resource, path string) (kind string, hide bool) {
+	if path == "" || path == "keywords" { // a search over the whole event: the value may be from anywhere
+		return strings.TrimSuffix(resource, "s") + " data", holdsSecrets(resource)
+	}
 	lower := strings.ToLower(path)
 	if strings.Contains(lower, "last-applied-configuration") {
 		return "applied configuration", true
@@ -121,9 +124,11 @@ func hiddenPath(resource, path string) (kind string, hide bool) {
 	return "", false
 }
 
+func holdsSecrets(resource string) bool { return resource == "secrets" || resource == "configmaps" }
+
 // hiddenBody is true for everything in a Secret or ConfigMap that is not known to be harmless.
 func hiddenBody(resource string, steps []string) bool {
-	if resource != "secrets" && resource != "configmaps" || len(steps) == 0 {
+	if !holdsSecrets(resource) || len(steps) == 0 {
 		return false
 	}
 	if steps[0] == "items" {

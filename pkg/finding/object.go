@@ -45,7 +45,7 @@ func (c *facts) readObject() {
 // object, else the request.
 func (c *facts) writtenObject() map[string]any {
 	roots := []string{"responseObject", "requestObject"}
-	if c.match.BodySource == "requestObject" {
+	if c.bodySource() == "requestObject" {
 		slices.Reverse(roots)
 	}
 	bodies := map[string]json.RawMessage{"responseObject": c.ev.ResponseObject, "requestObject": c.ev.RequestObject}
@@ -56,6 +56,15 @@ func (c *facts) writtenObject() map[string]any {
 		}
 	}
 	return nil
+}
+
+// bodySource is the body that the engine judged, empty if it judged none.
+func (c *facts) bodySource() string {
+	if c.match.BodySource == "" && len(c.match.Elements) > 0 {
+		root, _, _ := strings.Cut(c.match.Elements[0].Path, ".")
+		return root
+	}
+	return c.match.BodySource
 }
 
 // isObject tells an API object from the other things that stand in for one.

@@ -144,6 +144,9 @@ func (s *scanner) value(p, level int, quoted bool, name string, none int) int {
 		return none
 	}
 	if q := s.quoteAt(p); q >= 0 {
+		if quoted && levelOf(q-p) < level || !quoted && s.json && s.closes(q) {
+			return none // the end of the string around the key
+		}
 		return s.quotedValue(q+1, levelOf(q-p), name, none)
 	}
 	switch c := s.src[p]; {
@@ -156,12 +159,12 @@ func (s *scanner) value(p, level int, quoted bool, name string, none int) int {
 		s.put(p, end, quote+mark("object", end-p)+quote)
 		return end
 	case c == '\'':
+		end := len(s.src)
 		if n := strings.IndexAny(s.src[p+1:], `'"`); n >= 0 {
-			s.replaceNonEmpty(p+1, p+1+n)
-			return p + 1 + n
+			end = s.beforeSlashes(p+1, p+1+n)
 		}
-		s.replaceNonEmpty(p+1, len(s.src))
-		return len(s.src)
+		s.replaceNonEmpty(p+1, end)
+		return end
 	}
 	end := s.bareEnd(p, quoted, name)
 	if end == p || isLiteral(s.src[p:end]) {
@@ -173,6 +176,20 @@ func (s *scanner) value(p, level int, quoted bool, name string, none int) int {
 		return end
 	}
 	s.replace(p, end, "value")
+	return end
+}
+
+// closes is true if the quote at q ends a JSON string ("... token=") rather than begins a value.
+func (s *scanner) closes(q int) bool {
+	rest := strings.TrimLeft(s.src[q+1:min(len(s.src), q+maxName)], " \t\r\n")
+	return rest == "" || strings.IndexByte(",:]}", rest[0]) >= 0
+}
+
+// beforeSlashes moves end back before the backslashes that escape what stands there.
+func (s *scanner) beforeSlashes(start, end int) int {
+	for end > start && s.src[end-1] == '\\' {
+		end--
+	}
 	return end
 }
 
@@ -270,40 +287,51 @@ func (s *scanner) bareEnd(p int, quoted bool, name string) int {
 	stop := " \t\r\n&;\"'`<>"
 	switch {
 	case quoted:
-		stop += ",}]\\"
+		stop += ",}]"
 	case strings.Contains(strings.ToLower(name), "authorization"):
 		stop = "\r\n\"'`"
 	}
 	for i := p; i < len(s.src); i++ {
-		if strings.IndexByte(stop, s.src[i]) >= 0 || s.src[i] == '\\' && s.escapes(i) {
+		switch {
+		case s.src[i] == '\\':
+			end := s.run(i, isBackslash)
+			if s.escaped(end) {
+				return i
+			}
+			i = end - 1
+		case strings.IndexByte(stop, s.src[i]) >= 0:
 			return i
 		}
 	}
 	return len(s.src)
 }
 
-// escapes is true if the backslash at i begins an escaped quote or, in JSON, an escaped line break.
-func (s *scanner) escapes(i int) bool {
-	for n := 0; i < len(s.src) && s.src[i] == '\\' && n < 64; n++ {
-		i++
-	}
+func isBackslash(c byte) bool { return c == '\\' }
+
+// escaped is true if backslashes before i make an escaped quote or, in JSON, an escaped line break of it.
+func (s *scanner) escaped(i int) bool {
 	if i >= len(s.src) {
 		return false
 	}
 	return s.src[i] == '"' || s.json && (s.src[i] == 'n' || s.src[i] == 'r' || s.src[i] == 't')
 }
 
-// skipSpace skips blanks, and in JSON the escaped line breaks of a pretty-printed text inside a string.
+// skipSpace skips blanks, and in JSON a few escaped line breaks of a pretty-printed text inside a string:
+// not any number, since the n of each looks like an identifier from where the next search would begin.
 func (s *scanner) skipSpace(i int) int {
+	const maxBreaks = 8
+	breaks := 0
 	for i < len(s.src) {
 		switch c := s.src[i]; {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
 			i++
-		case c == '\\' && s.json && s.escapes(i) && s.quoteAt(i) < 0:
-			for s.src[i] == '\\' {
-				i++
+		case c == '\\' && s.json && breaks < maxBreaks:
+			end := s.run(i, isBackslash)
+			if !s.escaped(end) || s.src[end] == '"' {
+				return i
 			}
-			i++
+			breaks++
+			i = end + 1
 		default:
 			return i
 		}

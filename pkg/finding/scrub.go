@@ -5,56 +5,87 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// maxText bounds every string of a document: a longer one is not searchable anyway, and a keyword of
-// more than 32766 bytes would make Elasticsearch refuse the whole document.
-const maxText = 8191
+// Bounds of the text in a document. A keyword of more than 32766 bytes would make Elasticsearch refuse
+// the whole document, and what is longer than maxText is not searchable anyway. Once a document holds
+// textBudget bytes, further strings are cut to shortText: an event may have thousands of them.
+const (
+	maxText    = 8191
+	shortText  = 256
+	textBudget = 512 << 10
+)
 
-// scrub is the one gate that every string of a finding passes: known forms of secrets are replaced and
+// scrubber is the one gate that every string of a finding passes: known forms of secrets are replaced and
 // lengths bounded, whatever code put the string there. The tag redact exempts a field: "-" for text that
 // is not the request's or was redacted by key, "name" for names of identities, in which an AWS access key
-// id (which some clusters build user names from) is no secret. It returns the number of replacements.
-func scrub(f *Finding) int {
-	return scrubValue(reflect.ValueOf(f).Elem(), redactText)
+// id (which some clusters build user names from) is no secret.
+type scrubber struct {
+	left  int // bytes
+	count int // replacements
 }
 
-func scrubValue(v reflect.Value, redact func(string) (string, int)) int {
-	n := 0
+// scrub cleans f and returns the number of replacements.
+func scrub(f *Finding) int {
+	s := scrubber{left: textBudget}
+	s.value(reflect.ValueOf(f).Elem(), redactText)
+	return s.count
+}
+
+func (s *scrubber) value(v reflect.Value, redact func(string) (string, int)) {
 	switch v.Kind() {
 	case reflect.String:
-		s, k := redact(v.String())
-		v.SetString(cut(s, maxText))
-		n = k
+		v.SetString(s.text(v.String(), redact))
 	case reflect.Slice:
 		for i := range v.Len() {
-			n += scrubValue(v.Index(i), redact)
+			s.value(v.Index(i), redact)
 		}
 	case reflect.Map:
 		for _, key := range v.MapKeys() {
-			if s := v.MapIndex(key); s.Kind() == reflect.String {
-				text, k := redact(s.String())
-				v.SetMapIndex(key, reflect.ValueOf(cut(text, maxText)))
-				n += k
+			if text := v.MapIndex(key); text.Kind() == reflect.String {
+				v.SetMapIndex(key, reflect.ValueOf(s.text(text.String(), redact)))
 			}
 		}
 	case reflect.Struct:
 		if _, ok := v.Interface().(time.Time); ok {
-			return 0
+			return
 		}
 		for i := range v.NumField() {
 			switch tag := v.Type().Field(i).Tag.Get("redact"); {
 			case tag == "-" || !v.Type().Field(i).IsExported():
 			case tag == "name":
-				n += scrubValue(v.Field(i), redactName)
+				s.value(v.Field(i), redactName)
 			default:
-				n += scrubValue(v.Field(i), redact)
+				s.value(v.Field(i), redact)
 			}
 		}
 	default: // numbers, booleans, and bodies, which are redacted as they are read
+	}
+}
+
+func (s *scrubber) text(in string, redact func(string) (string, int)) string {
+	limit := maxText
+	if s.left <= 0 {
+		limit = shortText
+	}
+	// What is cut off anyway need not be searched, but for a part that a secret may reach into.
+	out, n := redact(strings.ToValidUTF8(in[:min(len(in), 2*maxText)], "\ufffd"))
+	out = cut(out, limit)
+	s.count += n
+	s.left -= encodedLen(out)
+	return out
+}
+
+// encodedLen is about what s takes as JSON.
+func encodedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		if s[i] < ' ' {
+			n += len(`\u0000`) - 1
+		}
 	}
 	return n
 }
@@ -100,21 +131,4 @@ func escapeActing(in []byte) []byte {
 		in = in[size:]
 	}
 	return out
-}
-
-// WithIngested puts event.ingested, the time of writing, into a document that Document returned. The
-// sink calls it for each attempt; body is not changed.
-func WithIngested(body []byte, at time.Time) []byte {
-	open := []byte(`,"event":{`)
-	i := bytes.Index(body, open)
-	if i < 0 {
-		return body
-	}
-	i += len(open)
-	out := make([]byte, 0, len(body)+48)
-	out = append(out, body[:i]...)
-	out = append(out, `"ingested":`...)
-	out = strconv.AppendQuote(out, at.UTC().Format("2006-01-02T15:04:05.000Z"))
-	out = append(out, ',')
-	return append(out, body[i:]...)
 }
