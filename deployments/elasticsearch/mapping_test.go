@@ -92,8 +92,7 @@ func documented(t reflect.Type, path []string, tag string, visit func(path []str
 	case t == reflect.TypeFor[time.Time]():
 		visit(path, []string{"date"})
 	case t.Kind() == reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			switch {
 			case f.Anonymous && name == "":

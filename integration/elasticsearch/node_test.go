@@ -40,17 +40,8 @@ func shared(t testing.TB) *node {
 // private starts a node for tests that break it, and ends it with the test.
 func private(t *testing.T) *node {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "foretop-elasticsearch.")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{dir: dir}
-	t.Cleanup(func() {
-		n.script(t, "stop")
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	n := &node{dir: t.TempDir()}
+	t.Cleanup(func() { n.script(t, "stop") })
 	n.start(t)
 	return n
 }
@@ -59,7 +50,7 @@ func (n *node) script(t *testing.T, command string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // cleanups run after the test's context
 	defer cancel()
-	log, err := os.CreateTemp(t.TempDir(), "script")
+	log, err := os.Create(filepath.Join(n.dir, command+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,10 +108,10 @@ func TestOneDocumentThatDoesNotFitIsRejectedAndNoOther(t *testing.T) {
 
 func TestADocumentLargerThanTheServerTakesIsRejected(t *testing.T) {
 	n := shared(t)
-	s, stream := n.installed(t)
+	_, stream := n.installed(t)
 	cfg := n.config(t)
 	cfg.Namespace, cfg.Compression = strings.TrimPrefix(stream, "logs-foretop.findings-"), false
-	s = sink(t, cfg, elasticsearch.Findings)
+	s := sink(t, cfg, elasticsearch.Findings)
 	docs := documents("doc", 3)
 	docs[1].Body = []byte(`{"@timestamp":"2026-01-02T03:04:05Z","message":"` + strings.Repeat("x", 101<<20) + `"}`)
 	got := results(t, s, docs)

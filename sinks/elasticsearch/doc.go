@@ -15,7 +15,8 @@
 //
 // # Privileges
 //
-// Writing needs, on logs-foretop.*: create_doc, read, view_index_metadata, and auto_configure where
-// `foretop setup elasticsearch` did not create the data stream. Setup needs the cluster privileges monitor
-// and manage_index_templates, and on logs-foretop.*: manage.
+// Writing needs, on logs-foretop.*: create_doc, read, view_index_metadata, and auto_configure: labels are
+// mapped when they are first seen, and a data stream that setup did not make is made by the first
+// document. Setup needs the cluster privileges monitor and manage_index_templates, and on logs-foretop.*:
+// manage.
 package elasticsearch

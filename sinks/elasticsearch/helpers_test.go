@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -44,7 +43,7 @@ func newRig(t *testing.T, change ...func(*elasticsearch.Config)) *rig {
 
 func newSink(t *testing.T, cfg elasticsearch.Config, o elasticsearch.Options) *elasticsearch.Sink {
 	t.Helper()
-	o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	o.Logger = slog.New(slog.DiscardHandler)
 	s, err := elasticsearch.New(cfg, o)
 	if err != nil {
 		t.Fatal(err)

@@ -264,14 +264,14 @@ func (r *importResult) report(p *printer) error {
 		p.line("  %-8s  %-12s  %s", did, kindOf(printable(s.Type)), printable(id))
 	}
 	for _, e := range r.Errors {
-		text := e.Error.Type
+		why := []string{e.Error.Type}
 		if e.Error.Message != "" {
-			text += ": " + e.Error.Message
+			why = append(why, e.Error.Message)
 		}
 		for _, ref := range e.Error.References {
-			text += ", needs " + kindOf(ref.Type) + " " + ref.ID
+			why = append(why, "needs "+kindOf(ref.Type)+" "+ref.ID)
 		}
-		p.line("  failed    %-12s  %s  %s", kindOf(printable(e.Type)), printable(e.ID), printable(text))
+		p.line("  failed    %-12s  %s  %s", kindOf(printable(e.Type)), printable(e.ID), printable(strings.Join(why, ", ")))
 	}
 	if !r.Success || len(r.Errors) > 0 {
 		return errors.Join(fmt.Errorf("kibana: %s of the dashboards could not be imported", plural(len(r.Errors), "object")), p.err)

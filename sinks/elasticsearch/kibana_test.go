@@ -119,7 +119,7 @@ func TestAnAnswerOfSuccessIsReadToItsEnd(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "2 objects") {
 		t.Errorf("%v, want an error about 2 objects", err)
 	}
-	for _, line := range []string{"created data view foretop-findings-data-view as other", "failed dashboard foretop-findings-overview missing_references, needs saved search gone", "failed saved search x unknown: bad"} {
+	for _, line := range []string{"created data view foretop-findings-data-view as other", "failed dashboard foretop-findings-overview missing_references, needs saved search gone", "failed saved search x unknown, bad"} {
 		if !strings.Contains(words(out), line) {
 			t.Errorf("it does not say %q:\n%s", line, out)
 		}
@@ -137,22 +137,25 @@ func TestFailuresOfKibanaSayWhatToDo(t *testing.T) {
 	}{
 		{"too old", func(k *fakeKibana) { k.version = "8.8.2" }, "8.9"},
 		{"wrong credentials", func(k *fakeKibana) {
-			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(401) }
+			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(http.StatusUnauthorized) }
 		}, "API key"},
 		{"no privilege", func(k *fakeKibana) {
 			k.answer = func(w http.ResponseWriter, _ bool) {
-				w.WriteHeader(403)
+				w.WriteHeader(http.StatusForbidden)
 				fmt.Fprint(w, `{"message":"Unable to bulk_create dashboard"}`)
 			}
 		}, "Unable to bulk_create dashboard: the privilege Saved Objects Management"},
 		{"no such space", func(k *fakeKibana) {
-			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(404) }
+			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(http.StatusNotFound) }
 		}, "space"},
 		{"a bare 500", func(k *fakeKibana) {
-			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(500) }
+			k.answer = func(w http.ResponseWriter, _ bool) { w.WriteHeader(http.StatusInternalServerError) }
 		}, "older than 8.9"},
 		{"a login page", func(k *fakeKibana) {
-			k.answer = func(w http.ResponseWriter, _ bool) { w.Header().Set("Location", "/login"); w.WriteHeader(302) }
+			k.answer = func(w http.ResponseWriter, _ bool) {
+				w.Header().Set("Location", "/login")
+				w.WriteHeader(http.StatusFound)
+			}
 		}, "HTTP 302"},
 		{"a web page", func(k *fakeKibana) {
 			k.answer = func(w http.ResponseWriter, _ bool) { fmt.Fprint(w, "<html>") }

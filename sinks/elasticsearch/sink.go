@@ -124,7 +124,7 @@ func (s *Sink) Write(ctx context.Context, docs []pipeline.Document) ([]error, er
 		share(err, rest, results)
 		break
 	}
-	s.noted(worst(results))
+	_ = s.noted(worst(results)) // each document has its own error
 	return results, nil
 }
 

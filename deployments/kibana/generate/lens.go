@@ -100,13 +100,16 @@ func metric(key, label, operation, field, kql string) column {
 	}
 }
 
-// terms are the most frequent values of a field, in the order of the column by.
-func terms(key, label, field string, size int, by string) column {
+// findingsKey is the key of the column that values are ordered by, in every chart with values.
+const findingsKey = "findings"
+
+// terms are the values of a field with the most findings.
+func terms(key, label, field string, size int) column {
 	return column{
 		key: key, label: label, bucket: true, operation: "terms", field: field, dataType: "string", scale: "ordinal",
 		params: func(id func(string) string) object {
 			return object{
-				"size": size, "orderBy": object{"type": "column", "columnId": id(by)}, "orderDirection": "desc",
+				"size": size, "orderBy": object{"type": "column", "columnId": id(findingsKey)}, "orderDirection": "desc",
 				"otherBucket": false, "missingBucket": false, "parentFormat": object{"id": "terms"},
 				"include": []any{}, "exclude": []any{}, "includeIsRegex": false, "excludeIsRegex": false,
 			}

@@ -11,10 +11,10 @@ var severities = []struct{ name, label, color string }{
 }
 
 func overview() savedObject {
-	findings := count("findings", "Findings", "")
+	findings := count(findingsKey, "Findings", "")
 	rules := distinct("rules", "Rules", "rule.uuid")
 	identities := distinct("identities", "Identities", "user.name")
-	top := func(label, field string, size int) column { return terms("value", label, field, size, "findings") }
+	top := func(label, field string, size int) column { return terms("value", label, field, size) }
 	d := dashboard{
 		id: overviewID, title: "Foretop: overview",
 		description: "What Foretop found in the Kubernetes audit logs: how bad, where, by whom and how.",
@@ -31,17 +31,17 @@ func overview() savedObject {
 
 			{x: 0, y: 6, w: 32, h: 14, title: "Findings over time by severity", chart: stacked(overTime("time"), bySeverity())},
 			{x: 32, y: 6, w: 16, h: 14, title: "Findings by cluster and provider", chart: bars(
-				terms("cluster", "Cluster", "orchestrator.cluster.name", 10, "findings"),
-				terms("provider", "Provider", "foretop.provider", 5, "findings").withOther(), findings)},
+				terms("cluster", "Cluster", "orchestrator.cluster.name", 10),
+				terms("provider", "Provider", "foretop.provider", 5).withOther(), findings)},
 
 			{x: 0, y: 20, w: 24, h: 15, title: "Findings by rule", chart: table(
-				top("Rule", "rule.name", 50), terms("severity", "Severity", "foretop.severity_name", 5, "findings"), identities, findings)},
+				top("Rule", "rule.name", 50), terms("severity", "Severity", "foretop.severity_name", 5), identities, findings)},
 			{x: 24, y: 20, w: 24, h: 15, title: "Tactics and techniques", chart: heatmap(
-				terms("technique", "Technique", "threat.technique.name", 20, "findings"),
-				terms("tactic", "Tactic", "threat.tactic.name", 14, "findings"), findings)},
+				terms("technique", "Technique", "threat.technique.name", 20),
+				terms("tactic", "Tactic", "threat.tactic.name", 14), findings)},
 
 			{x: 0, y: 35, w: 24, h: 14, title: "Top identities", chart: table(
-				top("Identity", "user.name", 50), terms("kind", "Kind", "foretop.identity.kind", 3, "findings"), rules, findings)},
+				top("Identity", "user.name", 50), terms("kind", "Kind", "foretop.identity.kind", 3), rules, findings)},
 			{x: 24, y: 35, w: 12, h: 14, title: "Top source addresses", chart: table(top("Address", "source.ip", 50).ofType("ip"), identities, findings)},
 			{x: 36, y: 35, w: 12, h: 14, title: "Top user agents", chart: table(top("User agent", "user_agent.original", 50), findings)},
 
