@@ -95,7 +95,8 @@ func (j *Judge) scanHeader(doc []byte) {
 	c := open(doc, 0)
 	var seen, complete uint32
 	var edges keySet
-	last := topOther
+	last, ordered := topOther, true
+	before := -1 // the last of topKeys that was seen
 	for {
 		key, ok := c.key()
 		if !ok {
@@ -105,6 +106,8 @@ func (j *Judge) scanHeader(doc []byte) {
 		if top != topOther {
 			j.duplicate = j.duplicate || seen&(1<<top) != 0
 			seen |= 1 << top
+			ordered = ordered && top > before
+			before = top
 		}
 		complete |= 1 << last
 		last = top
@@ -118,6 +121,9 @@ func (j *Judge) scanHeader(doc []byte) {
 			c.i = skipValue(doc, start)
 		}
 		j.tops[top] = span(doc[start:c.i])
+	}
+	if ordered && before >= 0 {
+		complete |= 1<<before - 1
 	}
 	j.settleUnknown(complete, last)
 }

@@ -141,6 +141,11 @@ func TestUnknownIsNotAbsent(t *testing.T) {
 		t.Error("an absent group did not match `not human`")
 	}
 	missing := &event.Envelope{Missing: []string{"user.groups"}}
+	for _, item := range []string{"user.groups: null", "user.groups|exists: false", "user.groups|neq: dev", "user.groups|exists: true", "user.groups: dev"} {
+		if v := judgeIn(compile(t, thirdParty("s: {verb: list, "+item+"}\ncondition: s")), doc, missing); len(v.Matches) != 0 || len(v.Blind) != 1 {
+			t.Errorf("%s on groups that the provider cannot give: %+v", item, v)
+		}
+	}
 	v := judgeIn(set, doc, missing)
 	if len(v.Matches) != 0 || len(v.Blind) != 1 || v.Blind[0].Field != "user.groups" {
 		t.Errorf("groups that the provider cannot give: %+v", v)
@@ -162,6 +167,14 @@ func TestTruncatedEventsAreJudgedOnWhatIsLeft(t *testing.T) {
 	annotation := compile(t, thirdParty("s: {verb: create}\nn: {annotations.x: y}\ncondition: s and not n"))
 	if v := judgeIn(annotation, doc, cut); len(v.Matches) != 0 || len(v.Blind) != 1 {
 		t.Errorf("annotations come behind the cut: %+v", v)
+	}
+	impersonated := compile(t, thirdParty("s: {verb: create, impersonatedUser.username: null}\ncondition: s"))
+	if v := judgeIn(impersonated, doc, cut); len(v.Matches) != 0 || len(v.Blind) != 1 {
+		t.Errorf("keys in another order than the API server's tell nothing of absent ones: %+v", v)
+	}
+	native := strings.Replace(doc, `"verb":"create","requestURI":"/api/v1/namespaces/n/pods"`, `"requestURI":"/api/v1/namespaces/n/pods","verb":"create"`, 1)
+	if v := judgeIn(impersonated, native, cut); len(v.Matches) != 1 {
+		t.Errorf("the API server writes impersonatedUser before objectRef: %+v", v)
 	}
 	before := compile(t, thirdParty("s: {verb: create}\nn: {objectRef.name: y}\ncondition: s and not n"))
 	if v := judgeIn(before, doc, cut); len(v.Matches) != 1 {

@@ -55,13 +55,23 @@ func (j *Judge) evaluate(p *predicate) tri {
 	} else {
 		result = triOf(j.holds(p))
 	}
-	if result == no && j.incomplete && j.anyUnknown(p) {
+	// What is false, or true of an absent field, may be otherwise where the field is unknown.
+	if j.incomplete && (result == no || j.allAbsent(p)) && j.anyUnknown(p) {
 		return unknown
 	}
 	if p.negate {
 		return result.not()
 	}
 	return result
+}
+
+func (j *Judge) allAbsent(p *predicate) bool {
+	for _, id := range p.slots {
+		if j.load(id).flags&present != 0 {
+			return false
+		}
+	}
+	return p.field != ""
 }
 
 func (j *Judge) anyUnknown(p *predicate) bool {

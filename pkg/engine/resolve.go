@@ -8,10 +8,13 @@ import (
 
 // topKeys are the keys of an audit event that the engine reads itself; the index is the bit in slotInfo.tops
 // and in Judge.complete.
+//
+// They stand in the order in which kube-apiserver writes them (audit.k8s.io/v1 Event, json tags): in a truncated
+// event that keeps it, an absent key that would come before the last one is absent, and not behind the cut.
 const (
 	topStage = iota
-	topVerb
 	topRequestURI
+	topVerb
 	topUser
 	topImpersonated
 	topSourceIPs
