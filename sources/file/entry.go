@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/foretop/foretop/pkg/checkpoint"
@@ -163,6 +164,20 @@ func skipTo(r io.Reader, offset int64, check print) (bool, error) {
 		return false, ignoreEOF(err)
 	}
 	return check.Length == 0 || printOf(before) == check, nil
+}
+
+// sameUpToShorter compares two files just before the end of the shorter one.
+func sameUpToShorter(a, b *os.File) (bool, error) {
+	infoA, errA := a.Stat()
+	infoB, errB := b.Stat()
+	if err := errors.Join(errA, errB); err != nil {
+		return false, err
+	}
+	end := min(infoA.Size(), infoB.Size())
+	bufA, bufB := make([]byte, min(end, checkLength)), make([]byte, min(end, checkLength))
+	_, errA = a.ReadAt(bufA, end-int64(len(bufA)))
+	_, errB = b.ReadAt(bufB, end-int64(len(bufB)))
+	return bytes.Equal(bufA, bufB), errors.Join(errA, errB)
 }
 
 func ignoreEOF(err error) error {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/foretop/foretop/pkg/offsets"
 	"github.com/foretop/foretop/pkg/pipeline"
 )
 
@@ -20,6 +21,9 @@ const saveInterval = time.Second
 // stableFor is how long a compressed file has to look the same before it is read: the program that
 // compresses it may not have finished.
 const stableFor = 3 * time.Second
+
+// postponeFor is longer than a tail holds on to a file that rotation has compressed.
+const postponeFor = 10 * time.Minute
 
 // follower looks for files and keeps one tail for each that has something to read.
 //
@@ -33,7 +37,10 @@ type follower struct {
 	streams context.Context //nolint:containedctx // the batches' context, which outlives ctx by the drain
 	emit    pipeline.Emit
 	started time.Time
-	first   bool // no position was known at the start, and the directories were not looked at yet
+	// fresh is true where no position was known at the start; initial are the files that were there then,
+	// nil before the first look.
+	fresh   bool
+	initial map[fileID]bool
 	tails   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -49,6 +56,8 @@ type follower struct {
 	dismissed map[fileID]stamp
 	// settling are compressed files that were seen to change, with the time of the last change.
 	settling map[fileID]settling
+	// postponed are compressed files that begin like what a tail reads, with the time when that was seen.
+	postponed map[fileID]time.Time
 }
 
 type settling struct {
@@ -61,13 +70,14 @@ func (s *Source) followAll(ctx, streams context.Context, emit pipeline.Emit) err
 	f := &follower{
 		s: s, streams: streams, emit: emit, started: time.Now(), byFile: make(map[fileID]*entry),
 		running: make(map[*tail]struct{}), dismissed: make(map[fileID]stamp), settling: make(map[fileID]settling),
+		postponed: make(map[fileID]time.Time),
 	}
 	f.ctx, f.stop = context.WithCancelCause(ctx)
 	defer f.stop(nil)
 	if err := f.load(ctx); err != nil {
 		return err
 	}
-	f.first = len(f.entries) == 0
+	f.fresh = len(f.entries) == 0
 	f.setBaselines()
 	look, save := time.NewTicker(4*s.cfg.Poll), time.NewTicker(saveInterval)
 	defer look.Stop()
@@ -141,6 +151,9 @@ func (f *follower) look() {
 	for _, in := range inputs {
 		present[idOf(in.path, in.info)] = true
 	}
+	if f.initial == nil {
+		f.initial = present
+	}
 	now := time.Now()
 	lag := int64(0)
 	f.mu.Lock()
@@ -160,7 +173,6 @@ func (f *follower) look() {
 	for _, in := range inputs {
 		f.consider(in)
 	}
-	f.first = false
 	f.s.follow.setProblems(f.problems)
 }
 
@@ -256,8 +268,8 @@ func (f *follower) open(in input, id fileID, now stamp) error {
 	if e == nil {
 		return nil
 	}
-	if f.first && f.s.cfg.Start == End { // else a restart before the next record would skip what came between
-		if err := f.save(f.ctx, e); err != nil {
+	if f.skips(id) { // saved at once, else a restart before the next record would skip what came between
+		if err := f.save(f.ctx, e); err != nil || c.compressed {
 			return err
 		}
 	}
@@ -297,6 +309,9 @@ func (f *follower) identify(in input, id fileID, file *os.File, head []byte, com
 			continue
 		}
 		if e.running {
+			if f.other(e, id, file, compressed) {
+				continue
+			}
 			return nil
 		}
 		if f.continues(e, file, compressed) {
@@ -307,11 +322,31 @@ func (f *follower) identify(in input, id fileID, file *os.File, head []byte, com
 	}
 	e := &entry{id: id, matched: true}
 	e.position = position{Path: in.path, Device: id.dev, Inode: id.ino, Print: printOf(head)}
-	if f.first && f.s.cfg.Start == End {
+	if f.skips(id) {
 		f.skip(e, file, in, compressed)
 	}
 	f.remember(e)
 	return e
+}
+
+// other says whether file, which begins like the content that a tail reads now, goes on differently. A copy
+// of that content waits until the tail has let go of it, and is read on from there then. The caller holds mu.
+func (f *follower) other(e *entry, id fileID, file *os.File, compressed bool) bool {
+	if compressed { // comparing would mean to unpack it all, each time
+		since, ok := f.postponed[id]
+		if !ok {
+			since = time.Now()
+			f.postponed[id] = since
+		}
+		return time.Since(since) >= postponeFor
+	}
+	for t := range f.running {
+		if t.e == e && !t.compressed {
+			same, err := sameUpToShorter(t.file, file)
+			return err == nil && !same
+		}
+	}
+	return false
 }
 
 // continues says whether the content of file goes on from e's position. A compressed file is only known to
@@ -324,23 +359,28 @@ func (f *follower) continues(e *entry, file *os.File, compressed bool) bool {
 	return ok && err == nil
 }
 
+// skips says whether what the file held at the first start is to be left unread.
+func (f *follower) skips(id fileID) bool {
+	return f.s.cfg.Start == End && f.fresh && f.initial[id]
+}
+
 // skip begins at the end of a file, as START=end asks for.
 func (f *follower) skip(e *entry, file *os.File, in input, compressed bool) {
-	e.Offset = in.size
+	skipped := in.size
 	if compressed {
-		e.Size, e.ModTime = in.size, in.info.ModTime()
+		e.Size, e.ModTime = in.size, in.info.ModTime() // as if it had been read to its end
 	} else if offset, err := lastLine(file, in.size); err == nil {
-		e.Offset = offset
+		skipped, e.Offset = offset, offset
 	}
 	e.Updated = time.Now().UTC()
-	f.s.follow.skipped.Add(e.Offset)
+	f.s.follow.skipped.Add(skipped)
 	f.s.opt.Logger.Info("beginning at the end of the file, as START=end asks for", "source", f.s.opt.Name,
-		"path", in.path, "skipped_bytes", e.Offset)
+		"path", in.path, "skipped_bytes", skipped)
 }
 
 // start runs a tail on e, which owns file from here on.
 func (f *follower) start(e *entry, file *os.File, compressed bool) {
-	t := &tail{f: f, e: e, file: file, compressed: compressed}
+	t := &tail{f: f, e: e, file: file, compressed: compressed, tracker: offsets.New(0), checks: new(checks)}
 	f.mu.Lock()
 	e.running = true
 	t.path = e.Path

@@ -229,12 +229,13 @@ func testDrain(t *testing.T, s *suite) {
 	next := s.start(t, nil)
 	next.all(s.Records, 1)
 	next.mu.Lock()
-	defer next.mu.Unlock()
 	for _, r := range held.copies {
 		if next.seen[string(r)] > 0 && !s.Repeats {
 			t.Errorf("settled in the drain, and delivered again: %s", r)
 		}
 	}
+	next.mu.Unlock()
+	next.stop(s.DrainLimit + slack)
 }
 
 func testDrainLimit(t *testing.T, s *suite) {
