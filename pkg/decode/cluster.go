@@ -160,15 +160,20 @@ func (d *Decoder) mapped(step *mappingStep, o *object) string {
 	return name
 }
 
-// ownCluster is the cluster that standard keys of a shipper name: OpenShift's id, ECS orchestrator.
+// ownCluster is the cluster that standard keys of a shipper name: those of OpenShift's log forwarding, of
+// ECS and of OpenTelemetry's resource attributes.
 func (d *Decoder) ownCluster(o *object) event.Cluster {
-	if id := d.name(d.around(o, "openshift.cluster_id")); id != "" {
-		return event.Cluster{ID: id, Name: id}
+	for _, keys := range [...]struct{ id, name string }{
+		{"openshift.cluster_id", ""},
+		{"orchestrator.cluster.id", "orchestrator.cluster.name"},
+		{"k8s.cluster.uid", "k8s.cluster.name"},
+	} {
+		c := event.Cluster{ID: d.name(d.around(o, keys.id)), Name: d.name(d.around(o, keys.name))}
+		if c != (event.Cluster{}) {
+			return c
+		}
 	}
-	return event.Cluster{
-		ID:   d.name(d.around(o, "orchestrator.cluster.id")),
-		Name: d.name(d.around(o, "orchestrator.cluster.name")),
-	}
+	return event.Cluster{}
 }
 
 // name reads a text or number as a name.
@@ -185,6 +190,9 @@ func (d *Decoder) name(raw []byte) string {
 // around looks a dotted path up in the objects around the event, outermost first, then among the members
 // that a shipper has put beside the event's own.
 func (d *Decoder) around(o *object, path string) []byte {
+	if path == "" || d.level <= 1 && o.foreign == 0 {
+		return nil
+	}
 	for i := range d.objects[:d.level] {
 		outer := &d.objects[i]
 		if outer != o {

@@ -160,7 +160,7 @@ func (d *Decoder) base64Value(raw, unit []byte, sc *scope) outcome {
 	}
 	data := d.scratch[from : from+n]
 	inner := *sc
-	inner.unit, inner.narrow = sc.stretch(unit), false
+	inner.unit, inner.narrow, inner.inList = sc.stretch(unit), false, false
 	var out outcome
 	if isGzip(data) {
 		out = d.gzip(data, &inner)

@@ -129,12 +129,12 @@ func (f *Framer) separators() bool {
 			f.array = true // also where reading began inside an array
 		case c == ']' && f.array:
 			f.array = false
-		case c == '[' && !f.scanning:
-			next := skipSpace(f.block[:f.end], f.start+1)
-			if next == f.end && !f.eof {
+		case c == '[' && !f.scanning && !f.toLine:
+			opens, known := f.opensArray()
+			if !known {
 				return false
 			}
-			if next == f.end || f.block[next] != '{' {
+			if !opens {
 				return true
 			}
 			f.array = true
@@ -152,6 +152,30 @@ func (f *Framer) separators() bool {
 		f.advance(f.start + 1)
 	}
 	return false
+}
+
+// opensArray reports whether the bracket at start opens an array of objects whose elements are records.
+// known is false if more bytes are needed to tell. The rest of a cut line can begin with such an array: it
+// is recognised as long as it is no longer than the window.
+func (f *Framer) opensArray() (opens, known bool) {
+	next := skipSpace(f.block[:f.end], f.start+1)
+	nl := f.newline()
+	if !f.eof && (next == f.end || nl < 0 && f.end-f.start <= f.window) {
+		return false, false
+	}
+	if next == f.end || f.block[next] != '{' {
+		return false, true
+	}
+	if nl < 0 {
+		nl = f.end
+	}
+	if nl-f.start <= f.window {
+		if end, v := f.scan.value(f.block[:nl], f.start); v == valueDone && goesOn(f.block[:nl], end) {
+			f.toLine = true
+			return false, true
+		}
+	}
+	return true, true
 }
 
 // cut finds the end of the record that begins at start. ok is false if more bytes are needed.
@@ -184,7 +208,7 @@ func (f *Framer) cut() (Frame, bool) {
 	pos, v := f.scan.resume(f.block[:f.end], f.scanned)
 	switch v {
 	case valueDone:
-		return f.take(pos), true
+		return f.endValue(pos)
 	case valueCut:
 		f.scanned = pos
 		return f.needMore()
@@ -199,6 +223,30 @@ func (f *Framer) cut() (Frame, bool) {
 	}
 	f.toLine = true
 	return f.cut()
+}
+
+// endValue hands out the value that ends at pos, unless its line goes on with what can only be the rest of
+// a record whose beginning is missing: then the line is one record, for the decoder to say so.
+func (f *Framer) endValue(pos int) (Frame, bool) {
+	if f.array || bytes.IndexByte(f.block[f.start:pos], '\n') >= 0 {
+		return f.take(pos), true
+	}
+	line := f.block[pos:f.end]
+	nl := bytes.IndexByte(line, '\n')
+	if nl >= 0 {
+		line = line[:nl]
+	}
+	if rest := bytes.TrimLeft(line, " \t\r"); nl < 0 && !f.eof && (len(rest) == 0 || len(rest) == 1 && rest[0] == ',') {
+		f.scanned, f.scan.state = pos, afterValue
+		if len(rest) > 0 || pos-f.start <= f.max {
+			return Frame{}, false
+		}
+	}
+	if goesOn(f.block[:f.end], pos) {
+		f.toLine = true
+		return f.cut()
+	}
+	return f.take(pos), true
 }
 
 // newline gives the position of the first newline at or after start, -1 if none has been read.

@@ -68,6 +68,8 @@ func TestFramerCutsStreams(t *testing.T) {
 		{"a broken line ends at its newline", "{\"a\":x,\"b\":[1}\n{\"b\":2}\n", []string{`{"a":x,"b":[1}`, `{"b":2}`}},
 		{"a broken line that ends openly", "{\"a\":x, \"b\n{\"b\":2}\n", []string{`{"a":x, "b`, `{"b":2}`}},
 		{"a broken element of an array", "[{\"a\":1},\n{\"b\":},\n{\"c\":3}]\n", []string{`{"a":1}`, `{"b":},`, `{"c":3}`}},
+		{"the rest of a cut line", "{\"a\":1}],\"b\":2}}\n{\"c\":3}\n", []string{`{"a":1}],"b":2}}`, `{"c":3}`}},
+		{"values with commas between their lines", "{\"a\":1},\n{\"b\":2},\n{\"c\":3}\n", []string{`{"a":1}`, `{"b":2}`, `{"c":3}`}},
 		{"an event behind text", "2026-03-04T10:15:20Z cp1 {\"a\":1}\n", []string{`2026-03-04T10:15:20Z cp1 {"a":1}`}},
 		{"zeros of a truncated file", "\x00\x00\x00{\"a\":1}\n", []string{`{"a":1}`}},
 		{"nothing", "", nil},
@@ -208,7 +210,7 @@ func TestFramerAllocatesOnlyBlocks(t *testing.T) {
 func FuzzFramerAgreesWithTheModel(f *testing.F) {
 	for _, s := range []string{
 		"{\"a\":1}\n{\"b\":2}\n", "[{\"a\":1},{\"b\":2}]", "{\n\"a\":1\n}\n", "{\"a\":\"x\n{\"b\":1}\n", "text\n{}{}\n[1]\n",
-		"\xef\xbb\xbf{}\r\n", ",{},]{", "[{\"a\":[},\n{\"b\":1}\n]x", "{\"a\":1}x\n", "[[{}]]\n", "{\"\\u00\n{}",
+		"\xef\xbb\xbf{}\r\n", ",{},]{", "[{\"a\":[},\n{\"b\":1}\n]x", "{\"a\":1}x\n", "[[{}]]\n", "{\"\\u00\n{}", "[{}],1\n{}",
 	} {
 		f.Add([]byte(s), uint64(1))
 	}
@@ -274,22 +276,29 @@ func modelFrames(in []byte) []string {
 			i++
 			continue
 		case c == '[' && bytes.HasPrefix(bytes.TrimLeft(in[i+1:], " \t\r\n"), []byte("{")):
+			p := modelParser{b: in[:lineEnd(i)], i: i}
+			if p.value() && modelPiece(in, p.i, lineEnd(p.i)) {
+				out, i = append(out, modelLine(in, i, lineEnd(i))), lineEnd(i)
+				continue
+			}
 			array = true
 			i++
 			continue
 		}
 		end := lineEnd(i)
-		closed := end < len(in)
 		line := bytes.TrimRight(in[i:end], " \r\t")
-		if c == '{' && !array && closed && bytes.HasSuffix(line, []byte("}")) {
+		if c == '{' && !array && end < len(in) && bytes.HasSuffix(line, []byte("}")) {
 			out, i = append(out, string(line)), end
 			continue
 		}
 		if c == '{' || c == '[' {
 			p := modelParser{b: in, i: i}
 			if p.value() {
-				out, i = append(out, string(in[i:p.i])), p.i
-				continue
+				if !modelPiece(in, p.i, lineEnd(p.i)) || array || bytes.IndexByte(in[i:p.i], '\n') >= 0 {
+					out, i = append(out, string(in[i:p.i])), p.i
+					continue
+				}
+				p.i = i // its line is one record
 			}
 			if p.i >= len(in) {
 				out, i = append(out, string(in[i:])), len(in)
@@ -300,15 +309,24 @@ func modelFrames(in []byte) []string {
 			} else if nl := bytes.LastIndexByte(in[i:p.i], '\n'); nl >= 0 {
 				end = i + nl
 			}
-			closed = end < len(in)
 		}
-		line = in[i:end]
-		if closed {
-			line = bytes.TrimRight(line, " \r\t")
-		}
-		out, i = append(out, string(line)), end
+		out, i = append(out, modelLine(in, i, end)), end
 	}
 	return out
+}
+
+// modelLine is a line without the whitespace at its end; a last line without newline keeps it.
+func modelLine(in []byte, i, end int) string {
+	if end == len(in) {
+		return string(in[i:])
+	}
+	return string(bytes.TrimRight(in[i:end], " \r\t"))
+}
+
+// modelPiece reports whether a value that ends at i is a part of a record whose beginning is missing.
+func modelPiece(in []byte, i, lineEnd int) bool {
+	rest := string(bytes.Trim(in[i:lineEnd], " \t\r"))
+	return rest != "" && rest != "," && strings.IndexByte(",:}]", rest[0]) >= 0
 }
 
 // modelParser is a recursive parser of strict JSON that stops at the byte it cannot take.

@@ -90,6 +90,9 @@ func parseResourceName(path, method string) resourceRef {
 	if sub, ok := methodSubresource(method, r.resource); ok {
 		r.subresource = sub
 	}
+	if r.verb == "create" && r.subresource == "" && r.name != "" {
+		r.uri = strings.TrimSuffix(r.uri, "/"+r.name) // a create's path has no name
+	}
 	// exec and its kind repeat the pod's name behind the subresource, which no request's path does.
 	if r.upgrades() && r.subresource != "proxy" {
 		r.uri = strings.TrimSuffix(r.uri, "/"+r.subresource+"/"+r.name)

@@ -67,7 +67,7 @@ func (d *Decoder) gzip(body []byte, sc *scope) outcome {
 	limit := min(d.opts.MaxDecompressed, max(minUnzipped, len(body)*maxRatio))
 	plain, err := d.unzips[d.zipped].unzip(body, limit)
 	inner := *sc
-	inner.unit, inner.narrow = sc.stretch(body), false
+	inner.unit, inner.narrow, inner.inList = sc.stretch(body), false, false
 	d.zipped++
 	var out outcome
 	switch {

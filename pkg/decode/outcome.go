@@ -5,9 +5,10 @@ import "github.com/foretop/foretop/pkg/event"
 // scope is what is known at one place of a record: what the wrappers around it said.
 type scope struct {
 	env      event.Envelope
-	wraps    int // wrappings so far, of whatever kind
-	wrappers int // objects of shippers among them
-	arrays   int // arrays around the place
+	wraps    int  // wrappings so far, of whatever kind
+	wrappers int  // objects of shippers among them
+	arrays   int  // arrays around the place
+	inList   bool // the value that is read is an element of an array
 	// unit is the smallest stretch of the record that stands there in clear and holds the place. It
 	// narrows down to single values and elements while narrow is true: outside encodings, and outside a
 	// shipper's object, whose keys belong to the item.
@@ -45,7 +46,7 @@ func (sc *scope) stretch(b []byte) []byte {
 func (sc *scope) wrapped(format string, b []byte) scope {
 	inner := *sc
 	inner.wraps++
-	inner.unit, inner.narrow = sc.stretch(b), false
+	inner.unit, inner.narrow, inner.inList = sc.stretch(b), false, false
 	inner.item, inner.old, inner.element = false, false, elementAny
 	if inner.env.Format == "" {
 		inner.env.Format = format

@@ -34,6 +34,9 @@ func (d *Decoder) sequence(b []byte, sc *scope) outcome {
 	for alone := true; i < len(b) && !d.full(); alone = false {
 		end, out := d.value(b, i, sc)
 		next := skipSpace(b, end)
+		if next < len(b) && b[next] == ',' {
+			next = skipSpace(b, next+1) // behind the last value of a line
+		}
 		if alone && next == len(b) {
 			return out
 		}
@@ -50,11 +53,40 @@ func (d *Decoder) value(b []byte, i int, sc *scope) (int, outcome) {
 	case '{':
 		return d.objectAt(b, i, sc)
 	case '[':
+		if !sc.inList {
+			if end, v := d.scan.value(b, i); v == valueDone && goesOn(b, end) {
+				return pieceOfJSON(b, i, end)
+			}
+		}
 		return d.arrayAt(b, i, sc)
 	case '"':
 		return d.stringAt(b, i, sc)
 	}
 	return d.textAt(b, i, sc)
+}
+
+// goesOn reports whether what stands behind a value in its line continues it. Then the value is no record
+// but a part of one whose beginning is missing: a client that knows where a shipper cuts lines could have
+// written it into a body.
+func goesOn(b []byte, end int) bool {
+	rest := b[end:]
+	if nl := bytes.IndexByte(rest, '\n'); nl >= 0 {
+		rest = rest[:nl]
+	}
+	if rest = bytes.Trim(rest, " \t\r"); len(rest) == 0 || len(rest) == 1 && rest[0] == ',' {
+		return false
+	}
+	return rest[0] == ',' || rest[0] == ':' || rest[0] == '}' || rest[0] == ']'
+}
+
+// pieceOfJSON gives up the line that holds the end of a value that goesOn.
+func pieceOfJSON(b []byte, i, end int) (int, outcome) {
+	if nl := bytes.IndexByte(b[end:], '\n'); nl >= 0 {
+		end += nl
+	} else {
+		end = len(b)
+	}
+	return end, broken(ClassTruncated, "a piece of JSON without its beginning", b[i:end])
 }
 
 // objectAt decodes the object whose brace is b[i], whole or broken.
@@ -67,7 +99,9 @@ func (d *Decoder) objectAt(b []byte, i int, sc *scope) (int, outcome) {
 	d.level++
 	end, v := d.scanObject(b, i, o)
 	var out outcome
-	if v == valueDone {
+	if v == valueDone && !sc.inList && goesOn(b, end) {
+		end, out = pieceOfJSON(b, i, end)
+	} else if v == valueDone {
 		sc.unit = sc.stretch(o.b)
 		d.sole = d.level == 1 && i == 0 && end == len(b) && sc.arrays == 0 && sc.wraps == 0
 		out = d.object(o, sc)
@@ -101,9 +135,6 @@ func (d *Decoder) object(o *object, sc *scope) outcome {
 // Each recogniser decodes one form, and says false if o is not of that form. An object that is cut keeps
 // what it had before the cut. The calls are direct so that scopes stay on the stack.
 func (d *Decoder) container(o *object, sc *scope) outcome {
-	if o.foreign == 0 {
-		return skipped(ClassOtherJSON)
-	}
 	if out, ok := d.eventList(o, sc); ok {
 		return out
 	}
@@ -173,33 +204,39 @@ func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
 		return d.textAt(b, i, sc)
 	}
 	sc.arrays++
-	defer func() { sc.arrays-- }()
-	var total outcome
-	scalars, elements, cut := 0, 0, false
-	for ; !d.full(); elements++ {
+	list := sc.inList
+	defer func() {
+		sc.arrays--
+		sc.inList = list
+	}()
+	sc.inList = true
+	var total, other outcome // other: elements that are nobody's events, as long as there are no others
+	emitted, cut := false, false
+	for elements := 0; !d.full(); elements++ {
 		if pos >= len(b) {
-			if cut {
-				break // the element said so
+			if !cut { // else the element said so
+				d.settle(broken(ClassTruncated, "the list ends before its closing bracket", b[i:]), sc.stretch(b[i:]))
+				emitted = true
 			}
-			d.settle(broken(ClassTruncated, "the list ends before its closing bracket", b[i:]), sc.stretch(b[i:]))
 			break
 		}
 		if b[pos] == ']' {
 			pos++
 			break
 		}
-		end, out := 0, outcome{}
-		if c := b[pos]; c == '{' || c == '[' || c == '"' {
-			end, out = d.value(b, pos, sc)
-			d.settle(out, sc.stretch(b[pos:end]))
-			total.events += out.events
-		} else if end, out = d.scalarAt(b, pos); !out.held {
-			scalars++
-		} else if elements == 0 {
+		end, out := d.elementAt(b, pos, sc)
+		if elements == 0 && out.isBroken() && b[pos] != '{' {
+			sc.inList = list
 			return d.textAt(b, i, sc)
-		} else {
-			d.settle(out, sc.stretch(b[pos:end]))
 		}
+		if !emitted && sc.element == elementAny && out.held && out.remark.rank() < 3 {
+			other.merge(out)
+		} else {
+			d.settle(other, sc.stretch(b[i:pos]))
+			d.settle(out, sc.stretch(b[pos:end]))
+			emitted, other = true, outcome{}
+		}
+		total.events += out.events
 		cut = out.cut
 		if pos = skipSpace(b, end); pos < len(b) && b[pos] == ',' {
 			pos = skipSpace(b, pos+1)
@@ -209,20 +246,28 @@ func (d *Decoder) arrayAt(b []byte, i int, sc *scope) (int, outcome) {
 			return end, total
 		}
 	}
-	if elements == 0 {
-		return pos, skipped(ClassEmpty)
+	switch {
+	case emitted:
+		return pos, total
+	case other.held:
+		return pos, other
 	}
-	if scalars > 0 {
-		d.settle(skipped(ClassOtherJSON), sc.stretch(b[i:pos]))
-	}
-	return pos, total
+	return pos, skipped(ClassEmpty)
 }
 
-// scalarAt steps over a number or literal in an array. It holds a remark if there is none.
+// elementAt decodes one element of an array.
+func (d *Decoder) elementAt(b []byte, i int, sc *scope) (int, outcome) {
+	if c := b[i]; c == '{' || c == '[' || c == '"' {
+		return d.value(b, i, sc)
+	}
+	return d.scalarAt(b, i)
+}
+
+// scalarAt steps over a number or literal in an array.
 func (d *Decoder) scalarAt(b []byte, i int) (int, outcome) {
 	end, v := d.scan.value(b, i)
 	if v == valueDone {
-		return end, outcome{}
+		return end, skipped(ClassOtherJSON)
 	}
 	end, _ = brokenStretch(b, i, end, v)
 	return end, broken(ClassNotJSON, "an element of a list is not valid JSON", b[i:end])
@@ -237,8 +282,8 @@ func (d *Decoder) stringAt(b []byte, i int, sc *scope) (int, outcome) {
 	}
 	content := b[i+1 : end]
 	if v == valueDone {
-		if next := skipSpace(b, end); next < len(b) && b[next] == ':' {
-			return d.textAt(b, i, sc)
+		if !sc.inList && goesOn(b, end) {
+			return pieceOfJSON(b, i, end)
 		}
 		content = b[i+1 : end-1]
 	} else {

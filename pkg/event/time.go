@@ -36,7 +36,10 @@ func ParseTime[T string | []byte](s T) (time.Time, bool) {
 	if !ok || t.Day() != day && second < 60 {
 		return time.Time{}, false // 30 February
 	}
-	return t.Add(-offset), true
+	if t = t.Add(-offset); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, false // JSON cannot say it
+	}
+	return t, true
 }
 
 // zone reads Z, an offset, or nothing.
