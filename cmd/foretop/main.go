@@ -31,12 +31,11 @@ func (e *usageError) Error() string {
 	return fmt.Sprintf("%v\n%s --help says more", e.err, e.command)
 }
 
-// execute runs one command. The first SIGINT or SIGTERM ends its context; after that the signals have their
-// usual effect, so that a second one ends the program at once.
+// execute runs one command.
 func execute(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	endOnSignals(cancel)
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -49,6 +48,19 @@ func execute(args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "foretop: "+err.Error())
 	return app.ExitError
+}
+
+// endOnSignals lets the first SIGINT or SIGTERM end the command in order, and the second one at once.
+func endOnSignals(cancel context.CancelFunc) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "foretop: ended before it had finished")
+		os.Exit(app.ExitError)
+	}()
 }
 
 func newRoot() *cobra.Command {

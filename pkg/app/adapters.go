@@ -102,16 +102,27 @@ type sinkSet struct {
 	closers     []io.Closer
 }
 
-// closeTimeout bounds the end of a sink's connections.
+// closeTimeout bounds the end of sinks and stores: one that hangs must not keep the process.
 const closeTimeout = 5 * time.Second
 
-// close ends all sinks. No write may be under way.
+// close ends all sinks. No write may be under way, but for one that ignores that it was given up.
 func (s *sinkSet) close() error {
-	var errs []error
-	for _, c := range s.closers {
-		errs = append(errs, c.Close())
+	closed := make(chan error, 1)
+	go func() {
+		var errs []error
+		for _, c := range s.closers {
+			errs = append(errs, c.Close())
+		}
+		closed <- errors.Join(errs...)
+	}()
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("a sink did not close within %s; what it was writing is delivered again", closeTimeout)
 	}
-	return errors.Join(errs...)
 }
 
 // deadLetterSink is the name of the dead letters' sink in metrics and readiness.

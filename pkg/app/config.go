@@ -98,8 +98,8 @@ func LoadConfig(environ []string) (*Config, error) {
 		l.Reject(errors.New("no source is configured: set FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"))
 	}
 	for i := range c.Sources {
-		l.Fill(c.Sources[i].Prefix, &c.Sources[i].Settings)
 		l.Fill(c.Sources[i].Prefix, c.Sources[i].Adapter)
+		l.Fill(c.Sources[i].Prefix, &c.Sources[i].Settings)
 	}
 	c.fillSinks(l)
 	l.Ignore(kibanaPrefix, &elasticsearch.KibanaConfig{})

@@ -6,10 +6,11 @@ import (
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/engine"
 	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
 )
 
-// JudgeMetrics count what judging gives. Rules are labelled by their id, which comes from rule files, never
-// from events.
+// JudgeMetrics count what judging gives. Rules are labelled by their name, or id where they have none; both
+// come from rule files, never from events.
 type JudgeMetrics struct {
 	matches, ruleErrors, blind, suppressed, controlled *prometheus.CounterVec
 	decodeErrors, truncated, unknownCluster            *prometheus.CounterVec
@@ -32,6 +33,26 @@ func NewJudgeMetrics(r prometheus.Registerer) *JudgeMetrics {
 		truncated:      counter("source", "foretop_events_truncated_total", "Events judged on the part before a cut."),
 		unknownCluster: counter("source", "foretop_events_unknown_cluster_total", "Events whose cluster neither configuration nor record names."),
 	}
+}
+
+// expose makes the counters of all rules of a set, at zero: an alert on the first match of a rule needs to see
+// it rise.
+func (m *JudgeMetrics) expose(r *Rules) {
+	if m == nil {
+		return
+	}
+	for _, rule := range r.Set.Rules() {
+		m.matches.WithLabelValues(labelOf(rule))
+		m.ruleErrors.WithLabelValues(labelOf(rule))
+	}
+}
+
+// labelOf is what metrics call a rule.
+func labelOf(r *sigma.Rule) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return r.Key()
 }
 
 // tally counts for one batch, so that the shared counters are touched once a batch.
@@ -76,16 +97,19 @@ func (t *tally) event(it *decode.Item, v *engine.Verdict) {
 	}
 }
 
-// flush books the counts and starts again at zero. Without metrics the counts are dropped.
-func (t *tally) flush(m *JudgeMetrics, source string) {
+// flush books the counts and starts again at zero. Without metrics the counts are dropped. labels are those of
+// the rules, by their keys.
+func (t *tally) flush(m *JudgeMetrics, source string, labels map[string]string) {
 	if m != nil {
 		for vec, c := range map[*prometheus.CounterVec]counts{
-			m.matches: t.matches, m.ruleErrors: t.ruleErrors, m.blind: t.blind,
-			m.suppressed: t.suppressed, m.controlled: t.controlled, m.decodeErrors: t.decodeErrors,
+			m.matches: t.matches, m.ruleErrors: t.ruleErrors, m.blind: t.blind, m.suppressed: t.suppressed, m.controlled: t.controlled,
 		} {
 			for key, n := range c {
-				vec.WithLabelValues(key).Add(float64(n))
+				vec.WithLabelValues(labels[key]).Add(float64(n))
 			}
+		}
+		for class, n := range t.decodeErrors {
+			m.decodeErrors.WithLabelValues(class).Add(float64(n))
 		}
 		m.truncated.WithLabelValues(source).Add(float64(t.truncated))
 		m.unknownCluster.WithLabelValues(source).Add(float64(t.unknownCluster))

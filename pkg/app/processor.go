@@ -71,6 +71,7 @@ type Processor struct {
 	builder  *finding.Builder
 	decoders map[string]*decode.Decoder
 	tally    tally
+	labels   map[string]string  // of the rules in use, by their keys
 	emit     func(*decode.Item) // item, made once
 
 	// The state of the current record.
@@ -92,7 +93,7 @@ func NewProcessor(o JudgeOptions) *Processor {
 func (p *Processor) Process(_ context.Context, source string, b *pipeline.Batch, fx *pipeline.Effects) {
 	p.use(p.o.Rules())
 	p.fx = fx
-	defer p.tally.flush(p.o.Metrics, source)
+	defer p.tally.flush(p.o.Metrics, source, p.labels)
 	for i := range b.Records {
 		p.origin = pipeline.Origin{Source: source, Stream: b.Stream, Pos: b.Records[i].Pos}
 		p.record(source, &b.Records[i])
@@ -106,6 +107,11 @@ func (p *Processor) use(r *Rules) {
 	o := p.o.Finding
 	o.SetHash = r.Set.Hash()
 	p.rules, p.judge, p.builder = r, r.Set.NewJudge(), finding.NewBuilder(o)
+	p.o.Metrics.expose(r)
+	p.labels = make(map[string]string)
+	for _, rule := range r.Set.Rules() {
+		p.labels[rule.Key()] = labelOf(rule)
+	}
 }
 
 func (p *Processor) record(source string, r *pipeline.Record) {
