@@ -341,10 +341,15 @@ func (f *follower) other(e *entry, id fileID, file *os.File, compressed bool) bo
 		return time.Since(since) >= postponeFor
 	}
 	for t := range f.running {
-		if t.e == e && !t.compressed {
-			same, err := sameUpToShorter(t.file, file)
-			return err == nil && !same
+		if t.e != e || t.compressed {
+			continue
 		}
+		head, err := readHead(io.NewSectionReader(t.file, 0, printLength))
+		if err != nil || !e.Print.matches(head) {
+			return false // the tail's file was cut, which it will find out; then file may be the copy
+		}
+		same, err := sameUpToShorter(t.file, file)
+		return err == nil && !same
 	}
 	return false
 }

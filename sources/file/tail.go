@@ -236,6 +236,11 @@ func (t *tail) wait() (result outcome, done bool) {
 	if t.tracker.Pinned() {
 		return again, true
 	}
+	t.saving.Lock()
+	t.f.mu.Lock()
+	t.recognise()
+	t.f.mu.Unlock()
+	t.saving.Unlock()
 	info, err := t.file.Stat()
 	if err == nil {
 		t.lag.Store(max(0, info.Size()-t.pos))
@@ -353,12 +358,17 @@ func (t *tail) save(ctx context.Context) {
 	if next != e.Offset {
 		e.Offset, e.Check, e.Updated = next, t.checks.at(next), time.Now().UTC()
 	}
-	if len(t.head) > e.Print.Length {
-		e.Print = printOf(t.head)
-	}
+	t.recognise()
 	t.f.mu.Unlock()
 	t.lastErr = t.f.save(ctx, e)
 	t.saveFailed(t.lastErr)
+}
+
+// recognise brings the fingerprint up to what has been read. The caller holds saving and f.mu.
+func (t *tail) recognise() {
+	if len(t.head) > t.e.Print.Length {
+		t.e.Print = printOf(t.head)
+	}
 }
 
 func (t *tail) saveFailed(err error) {
