@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -18,16 +19,20 @@ func decode(t *testing.T, d *Decoder, body string, meta map[string]string) []dec
 	t.Helper()
 	var items []decoded
 	d.Decode([]byte(body), meta, func(it *Item) {
-		checkItem(t, it, len(body))
+		checkItem(t, it, []byte(body))
 		items = append(items, decoded{Item: *it, canonical: string(it.Canonical)})
 	})
 	return items
 }
 
-func checkItem(t *testing.T, it *Item, size int) {
+// checkItem checks what Item promises.
+func checkItem(t *testing.T, it *Item, body []byte) {
 	t.Helper()
-	if it.Offset < 0 || it.Length < 0 || it.Offset+it.Length > size {
-		t.Fatalf("offset %d, length %d of a record of %d bytes", it.Offset, it.Length, size)
+	if it.Offset < 0 || it.Length < 0 || it.Offset+it.Length > len(body) {
+		t.Fatalf("offset %d, length %d of a record of %d bytes", it.Offset, it.Length, len(body))
+	}
+	if it.Kind == Broken && it.Length > 0 && !bytes.Equal(it.Raw, body[it.Offset:it.Offset+it.Length]) {
+		t.Fatalf("%s: the raw bytes are not those at offset %d", it.Class, it.Offset)
 	}
 	switch it.Kind {
 	case Event:

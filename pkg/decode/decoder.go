@@ -56,21 +56,21 @@ type Decoder struct {
 	emit func(*Item)
 	item Item
 
-	sole     bool     // the record is one object, and that is an event itself
-	count    int      // items emitted for this record
-	seen     hashSet  // the events emitted for this record
-	twins    []uint64 // the same events, by what two spellings of one event share
-	ranges   [maxWraps + 1]twinRange
-	members  []member
-	objects  [maxNest]object // the objects around the current one, outermost first
-	level    int
-	scratch  []byte // a stack: unescaped texts, and what else lives until emit returns
-	canon    []byte // the rebuilt canonical bytes of the current event
-	edits    edits
-	composed []byte       // the event that was put together from a service's fields
-	unzips   [2]gunzipper // one for gzip inside gzip
-	zipped   int          // how many of them are in use
-	cluster  clusterCache
+	sole    bool     // the record is one object, and that is an event itself
+	count   int      // items emitted for this record
+	seen    hashSet  // the events emitted for this record
+	twins   []uint64 // the same events, by what two spellings of one event share
+	ranges  [maxWraps + 1]twinRange
+	members []member
+	objects [maxNest]object // the objects around the current one, outermost first
+	level   int
+	scratch []byte // a stack: unescaped texts, and what else lives until emit returns
+	canon   []byte // the rebuilt canonical bytes of the current event
+	edits   edits
+	built   []byte       // a stack: JSON that is put together from what a service says in its own way
+	unzips  [2]gunzipper // one for gzip inside gzip
+	zipped  int          // how many of them are in use
+	cluster clusterCache
 }
 
 // New returns a decoder with the limits of o.
@@ -84,8 +84,8 @@ func New(o Options) *Decoder {
 // tombstone.
 func (d *Decoder) Decode(body []byte, meta map[string]string, emit func(*Item)) {
 	d.body, d.meta, d.emit = body, meta, emit
-	d.sole, d.count, d.level = false, 0, 0
-	d.twins, d.members, d.scratch = d.twins[:0], d.members[:0], d.scratch[:0]
+	d.sole, d.count, d.level, d.zipped = false, 0, 0, 0
+	d.twins, d.members, d.scratch, d.built = d.twins[:0], d.members[:0], d.scratch[:0], d.built[:0]
 	d.seen.reset()
 	d.cluster.reset()
 	sc := scope{narrow: true, unit: body}
@@ -103,8 +103,8 @@ func (d *Decoder) releaseLarge() {
 	if cap(d.canon) > keep {
 		d.canon = nil
 	}
-	if cap(d.composed) > keep {
-		d.composed = nil
+	if cap(d.built) > keep {
+		d.built = nil
 	}
 	if cap(d.members) > maxMembers {
 		d.members = nil

@@ -325,13 +325,13 @@ func TestUnchangedEventsAreNotCopied(t *testing.T) {
 func TestOTLPKeyValuesBecomeTheEvent(t *testing.T) {
 	body := `{"resourceLogs":[{"resource":{"attributes":[{"key":"k8s.cluster.name","value":{"stringValue":"edge"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1772619320000000001","body":{"kvlistValue":{"values":[` +
 		`{"key":"kind","value":{"stringValue":"Event"}},{"key":"apiVersion","value":{"stringValue":"audit.k8s.io/v1"}},{"key":"auditID","value":{"stringValue":"o1"}},` +
-		`{"key":"verb","value":{"stringValue":"get"}},{"key":"requestURI","value":{"stringValue":"/x"}},{"key":"sourceIPs","value":{"arrayValue":{"values":[{"stringValue":"10.0.0.1"}]}}},` +
+		`{"\u006bey":"ve\u0072b","value":{"string\u0056alue":"get"}},{"key":"requestURI","value":{"stringValue":"/x"}},{"key":"sourceIPs","value":{"arrayValue":{"values":[{"stringValue":"10.0.0.1"}]}}},` +
 		`{"key":"responseStatus","value":{"kvlistValue":{"values":[{"key":"code","value":{"intValue":"403"}},{"key":"x","value":{"boolValue":true}}]}}}]}}}]}]}]}`
 	items := decode(t, New(Options{}), body, nil)
 	if len(items) != 1 || items[0].Kind != Event {
 		t.Fatalf("%+v", items)
 	}
-	want := `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"o1","verb":"get","requestURI":"/x","sourceIPs":["10.0.0.1"],"responseStatus":{"code":403,"x":true},`
+	want := `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"o1","ve\u0072b":"get","requestURI":"/x","sourceIPs":["10.0.0.1"],"responseStatus":{"code":403,"x":true},`
 	if got := items[0].canonical; !strings.HasPrefix(got, want) {
 		t.Errorf("got  %s\nwant %s...", got, want)
 	}

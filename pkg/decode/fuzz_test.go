@@ -3,8 +3,10 @@ package decode
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -37,12 +39,20 @@ func FuzzDecoder(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	d := New(Options{MaxItems: 50, MaxDepth: 100, MaxItemBytes: 100_000, MaxDecompressed: 1 << 20, ClusterFrom: mapping})
+	o := Options{MaxItems: 50, MaxDepth: 100, MaxItemBytes: 100_000, MaxDecompressed: 1 << 20, ClusterFrom: mapping}
+	d := New(o)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		items := 0
+		var reused, fresh []string
+		describe := func(it *Item, list *[]string) {
+			env := it.Envelope
+			*list = append(*list, fmt.Sprint(it.Kind, it.Class, it.Offset, it.Length, env.Format, env.Provider, env.Cluster, env.Time, env.Truncated)+string(it.Canonical)+string(it.Raw))
+		}
+		New(o).Decode(body, nil, func(it *Item) { describe(it, &fresh) })
 		d.Decode(body, nil, func(it *Item) {
-			checkItem(t, it, len(body))
+			checkItem(t, it, body)
+			describe(it, &reused)
 			if items++; items > 51 {
 				t.Fatal("more items than the limit")
 			}
@@ -61,6 +71,9 @@ func FuzzDecoder(f *testing.F) {
 			e.RequestPath()
 			e.DryRun()
 		})
+		if !slices.Equal(fresh, reused) {
+			t.Fatalf("a decoder that has been used before decodes it differently:\n%q\n%q", fresh, reused)
+		}
 		if items == 0 {
 			t.Fatal("a record without items")
 		}

@@ -71,13 +71,13 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 	if d.level >= maxNest {
 		return nestedTooDeep(o.b)
 	}
-	members, scratch := len(d.members), len(d.scratch)
+	members, scratch, built := len(d.members), len(d.scratch), len(d.built)
 	payload := &d.objects[d.level]
 	d.scanObject(o.raw(keyProtoPayload), 0, payload)
 	d.level++
 	defer func() {
 		d.level--
-		d.members, d.scratch = d.members[:members], d.scratch[:scratch]
+		d.members, d.scratch, d.built = d.members[:members], d.scratch[:scratch], d.built[:built]
 	}()
 	if !d.is(payload, keyServiceName, gkeServiceName) {
 		return skipped(ClassOtherCategory)
@@ -128,7 +128,7 @@ func (d *Decoder) gkePlace(o *object, sc *scope) {
 	}
 }
 
-// composeGKE writes the event behind d.scratch. ok is false if the entry does not say what was done.
+// composeGKE writes the event on top of d.built. ok is false if the entry does not say what was done.
 func (d *Decoder) composeGKE(o, p *object, sc *scope) (event []byte, ok bool) {
 	method, hasMethod := d.text(p, keyMethodName)
 	resource, _ := d.text(p, keyResourceName)
@@ -146,7 +146,7 @@ func (d *Decoder) composeGKE(o, p *object, sc *scope) (event []byte, ok bool) {
 	if dryRun := d.find(labels, gkeDryRun); len(dryRun) > 2 {
 		uri += "?dryRun=All"
 	}
-	b := append(d.composed[:0], `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":`...)
+	b := append(d.built, `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":`...)
 	b = appendQuoted(b, id)
 	b = append(appendQuoted(append(b, `,"stage":`...), []byte(d.gkeStage(o))), `,"requestURI":`...)
 	b = append(appendQuoted(b, []byte(uri)), `,"verb":`...)
@@ -165,8 +165,9 @@ func (d *Decoder) composeGKE(o, p *object, sc *scope) (event []byte, ok bool) {
 	if len(labels) > 0 && labels[0] == '{' {
 		b = append(append(b, `,"annotations":`...), labels...)
 	}
-	d.composed = append(b, '}')
-	return d.composed, true
+	from := len(d.built)
+	d.built = append(b, '}')
+	return d.built[from:], true
 }
 
 // gkeAuditID is the audit id: the operation's, else insertId, which for a part of a split entry ends in the

@@ -31,7 +31,7 @@ func TestRecordedFormsDecodeAsReviewed(t *testing.T) {
 			for i, record := range recordsOf(t, file) {
 				n := 0
 				d.Decode(record, nil, func(it *Item) {
-					checkItem(t, it, len(record))
+					checkItem(t, it, record)
 					n++
 					fmt.Fprintf(&out, "%d.%d %s\n", i+1, n, describe(t, it))
 				})

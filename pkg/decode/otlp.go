@@ -32,14 +32,13 @@ func (d *Decoder) otlp(o *object, sc *scope) (outcome, bool) {
 
 // otlpResource decodes the records of one resource. Its attributes, as one object, stand around them.
 func (d *Decoder) otlpResource(resource []byte, sc *scope) (records, events int) {
-	members, scratch := len(d.members), len(d.scratch)
-	d.scratch = d.appendKeyValues(d.scratch, d.find(d.find(resource, "resource"), "attributes"), 0)
-	attributes := d.scratch[scratch:]
-	d.scanObject(attributes, 0, &d.objects[d.level])
+	members, built := len(d.members), len(d.built)
+	d.built = d.appendKeyValues(d.built, d.find(d.find(resource, "resource"), "attributes"), 0)
+	d.scanObject(d.built[built:], 0, &d.objects[d.level])
 	d.level++
 	defer func() {
 		d.level--
-		d.members, d.scratch = d.members[:members], d.scratch[:scratch]
+		d.members, d.built = d.members[:members], d.built[:built]
 	}()
 	scopes := d.find(resource, "scopeLogs")
 	if len(scopes) == 0 || scopes[0] != '[' {
@@ -81,11 +80,11 @@ func (d *Decoder) otlpRecord(record []byte, sc scope) outcome {
 	if d.find(body, "kvlistValue") == nil {
 		return skipped(ClassOtherJSON)
 	}
-	scratch := len(d.scratch)
-	d.scratch = d.appendAnyValue(d.scratch, body, 0)
-	_, out := d.value(d.scratch[scratch:], 0, &sc)
+	built := len(d.built)
+	d.built = d.appendAnyValue(d.built, body, 0)
+	_, out := d.value(d.built[built:], 0, &sc)
 	out.remark.raw = record
-	d.scratch = d.scratch[:scratch]
+	d.built = d.built[:built]
 	return out
 }
 
