@@ -32,7 +32,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	}
 	go func() {
 		defer close(p.done)
-		p.Wait() //nolint:errcheck // the state says how it ended
+		_ = p.Wait() // the state says how it ended
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -55,7 +55,7 @@ func TestRunDrainsOnSIGTERMAndGoesOnWhereItEnded(t *testing.T) {
 	if code := p.wait(t); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, p.stderr.String())
 	}
-	if docs := comparable(documents(t, readFile(t, s.out))); len(docs) != 3 {
+	if docs := byID(documents(t, readFile(t, s.out))); len(docs) != 3 {
 		t.Errorf("%d different findings, want 3", len(docs))
 	}
 	for _, path := range []string{s.out, filepath.Join(s.state, "dead-letters.ndjson"), filepath.Join(s.state, "positions.json")} {
@@ -77,7 +77,7 @@ func TestScanPrintsTheDocumentsThatRunStores(t *testing.T) {
 		t.Fatalf("a finite source that was read: exit code %d\n%s", code, p.stderr.String())
 	}
 	r := foretop(t, nil, nil, "scan", "--output", "ndjson", "--no-builtin", "--rules", strings.TrimPrefix(s.env[7], "FORETOP_RULES="), "--cluster", "prod", s.log)
-	stored, printed := comparable(documents(t, readFile(t, s.out))), comparable(documents(t, r.stdout))
+	stored, printed := byID(documents(t, readFile(t, s.out))), byID(documents(t, r.stdout))
 	if len(stored) != 2 {
 		t.Errorf("%d findings were stored, want 2", len(stored))
 	}

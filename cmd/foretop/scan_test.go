@@ -158,13 +158,13 @@ func TestScanPrintsFindingsOrderedByTimeAndID(t *testing.T) {
 		t.Error("not ordered by time and id")
 	}
 	streamed := documents(t, foretop(t, in, nil, append(args, "--unordered")...).want(t, 0).stdout)
-	if diff := cmp.Diff(comparable(docs), comparable(streamed)); diff != "" {
+	if diff := cmp.Diff(byID(docs), byID(streamed)); diff != "" {
 		t.Errorf("--unordered prints other findings: %.2000s", diff)
 	}
 }
 
-// comparable gives findings by id, without what differs from one delivery to the next.
-func comparable(docs []document) map[string]document {
+// byID gives findings by id, without what differs from one delivery to the next.
+func byID(docs []document) map[string]document {
 	out := make(map[string]document)
 	for _, d := range docs {
 		event := d["event"].(document)

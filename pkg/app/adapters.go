@@ -78,7 +78,7 @@ func (set *sourceSet) open(cfg *Config, s *SourceConfig, log *slog.Logger, r pro
 // metaOf names what the decoder asks of a record's transport to find the cluster.
 func metaOf(clusterFrom string) []string {
 	var need []string
-	for _, spec := range strings.Fields(clusterFrom) {
+	for spec := range strings.FieldsSeq(clusterFrom) {
 		switch kind, arg, _ := strings.Cut(spec, ":"); kind {
 		case "key":
 			need = append(need, "key")

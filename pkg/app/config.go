@@ -156,7 +156,7 @@ func (c *Config) fillSinks(l *config.Loader) {
 			l.Fill(prefix, spec)
 			return true
 		}
-		l.Inactive(prefix, spec, fmt.Sprintf("neither FORETOP_SINKS nor FORETOP_DEAD_LETTERS names %s", name))
+		l.Inactive(prefix, spec, "neither FORETOP_SINKS nor FORETOP_DEAD_LETTERS names "+name)
 		return false
 	}
 	var es elasticsearch.Config

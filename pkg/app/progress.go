@@ -2,8 +2,8 @@ package app
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,14 +30,14 @@ func showProgress(stderr *os.File, line func() string) (stop func()) {
 		for {
 			select {
 			case <-done:
-				io.WriteString(stderr, "\r\x1b[K")
+				redraw(stderr, "")
 				return
 			case <-ticker.C:
 				width, _, err := term.GetSize(int(stderr.Fd()))
 				if err != nil {
 					width = 80
 				}
-				io.WriteString(stderr, "\r\x1b[K"+cutLine(line(), width-1))
+				redraw(stderr, cutLine(line(), width-1))
 			}
 		}
 	})
@@ -46,6 +46,9 @@ func showProgress(stderr *os.File, line func() string) (stop func()) {
 		finished.Wait()
 	}
 }
+
+// redraw replaces the line. A terminal that is gone is no reason to end a scan.
+func redraw(stderr *os.File, text string) { _, _ = stderr.WriteString("\r\x1b[K" + text) }
 
 // cutLine bounds a line of one-column characters.
 func cutLine(text string, width int) string {
@@ -77,7 +80,7 @@ func progressLine(p file.Progress, judged, events, findings int64, elapsed time.
 
 // number is n with a space between groups of three digits.
 func number(n int64) string {
-	text := fmt.Sprint(n)
+	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + " " + text[i:]
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/config"
@@ -147,7 +148,7 @@ func (o RuleOptions) compile(in *ruleInput) (*Rules, error) {
 	set, problems := engine.Compile(collection, options)
 	r := &Rules{
 		Set: set, Collection: collection, fingerprint: in.fingerprint,
-		Problems: append(collection.Problems[:len(collection.Problems):len(collection.Problems)], problems...),
+		Problems: append(slices.Clip(collection.Problems), problems...),
 	}
 	if bad := rejecting(r.Problems); len(bad) > 0 && !o.SkipInvalid {
 		return r, &BadRulesError{Problems: bad}

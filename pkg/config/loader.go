@@ -238,8 +238,7 @@ func parseError(s setting, raw string, err error) error {
 	case s.field.Kind() == reflect.Map && !decodesItself(s.field.Type()):
 		hint = "write name:value pairs with commas between them"
 	case decodesItself(s.field.Type()) || s.field.Kind() == reflect.Slice:
-		var cause *envconfig.ParseError
-		if errors.As(err, &cause) {
+		if cause, ok := errors.AsType[*envconfig.ParseError](err); ok {
 			hint = userinfo.ReplaceAllString(cause.Err.Error(), "${1}***@")
 		}
 	}

@@ -25,7 +25,6 @@ type adapter struct {
 	Tags     map[string]string `envconfig:"TAGS" desc:"tags"`
 	TLS      tls               `envconfig:"TLS"`
 	On       bool              `envconfig:"ON" default:"true" desc:"switch"`
-	note     string
 }
 
 type tls struct {
@@ -68,7 +67,7 @@ func TestFillReadsEveryTypeOfValue(t *testing.T) {
 		Path: `/var/log/"quoted"\x`, Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Tags: map[string]string{"team": "platform", "tier": "1"}, TLS: tls{CA: "/ca.pem"},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(adapter{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -18,7 +18,7 @@ func TestSecretsHideFromEveryWayOfPrinting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"%s": fmt.Sprintf("%s", h.Password), "%v": fmt.Sprintf("%v", h), "%+v": fmt.Sprintf("%+v", &h), "%#v": fmt.Sprintf("%#v", h),
+		"%s": fmt.Sprintf("<%s>", h.Password), "%v": fmt.Sprintf("%v", h), "%+v": fmt.Sprintf("%+v", &h), "%#v": fmt.Sprintf("%#v", h),
 		"%q": fmt.Sprintf("%q", h.Password), "json": string(encoded), "slog": log.String(),
 	} {
 		if strings.Contains(text, "hunter2") {

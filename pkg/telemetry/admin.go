@@ -136,6 +136,13 @@ func Serve(ctx context.Context, server *http.Server, address string, listening f
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-failed
+	return errors.Join(err, ended(<-failed))
+}
+
+// ended is the error of a server that was told to end.
+func ended(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
