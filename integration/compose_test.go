@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // demo runs the services of docker-compose.yml as processes of this machine: each command, environment block and health
@@ -123,10 +126,11 @@ func (d *demo) healthy(t *testing.T, name string) {
 	for i := range line {
 		line[i] = d.local.Replace(line[i])
 	}
-	eventually(t, time.Minute, func(context.Context) error {
-		p := start(t, "health check of "+name, environment(nil), d.tool(t, line)...)
-		<-p.done
-		return p.err
+	line = d.tool(t, line)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		check := exec.CommandContext(ctx, line[0], line[1:]...)
+		check.Env = environment(nil)
+		return check.Run()
 	})
 }
 
@@ -163,26 +167,30 @@ func TestTheComposeFileEndsWithFindingsOnADashboard(t *testing.T) {
 	if got := d.kibana.dashboards(); got == 0 {
 		t.Error("no dashboard was imported into Kibana")
 	}
+	older, err := d.stored(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	service := start(t, "foretop", d.environment("foretop"), d.command(t, "foretop")...)
 	generator := start(t, "generator", d.environment("generator"), d.command(t, "generator")...)
 
 	eventually(t, 2*time.Minute, func(ctx context.Context) error {
 		service.running(t)
 		generator.running(t)
-		got, err := d.stored(ctx)
+		got, err := d.stored(ctx, older)
 		if err == nil && len(got) < len(want) {
 			err = fmt.Errorf("%d findings are stored, want %d", len(got), len(want))
 		}
 		return err
 	})
-	got, err := d.stored(t.Context())
+	stored, err := d.stored(t.Context(), older)
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("the rules of the stored findings are\n%v\nand a scan of the recording gives\n%v", got, want)
+	if diff := cmp.Diff(want, slices.Sorted(maps.Values(stored))); diff != "" {
+		t.Errorf("the rules of the stored findings are not those of a scan of the recording (-scan +stored):\n%s", diff)
 	}
+	d.documented(t)
 	service.terminate(t, 30*time.Second)
 	generator.terminate(t, 10*time.Second)
 }
@@ -207,35 +215,70 @@ func (d *demo) expected(t *testing.T) []string {
 	return rules
 }
 
-// stored are the rules of the findings in Elasticsearch that the demonstration's cluster has.
-func (d *demo) stored(ctx context.Context) ([]string, error) {
-	url := d.local.Replace("http://elasticsearch:9200") + "/logs-foretop.findings-default/_search?size=1000&q=orchestrator.cluster.name:demo"
+// documented reads the metrics of the running service: it is ready, and the guide says of each what to do.
+func (d *demo) documented(t *testing.T) {
+	t.Helper()
+	var page string
+	eventually(t, 30*time.Second, func(ctx context.Context) (err error) {
+		if _, err = get(ctx, "http://"+d.admin+"/readyz"); err == nil {
+			page, err = get(ctx, "http://"+d.admin+"/metrics")
+		}
+		return err
+	})
+	guide := readFile(t, "../docs/operations.md")
+	families := regexp.MustCompile(`(?m)^# TYPE (foretop_\w+) `).FindAllStringSubmatch(page, -1)
+	if len(families) == 0 {
+		t.Error("the service exports no metric of its own")
+	}
+	for _, f := range families {
+		if !strings.Contains(guide, "`"+f[1]+"`") && !strings.Contains(guide, "`"+f[1]+"{") {
+			t.Errorf("docs/operations.md does not mention the metric %s", f[1])
+		}
+	}
+}
+
+// get returns the body of an answer with status 200.
+func get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answered %s: %s", url, response.Status, bytes.TrimSpace(body))
+	}
+	return string(body), err
+}
+
+// stored are the rules of the findings in Elasticsearch that the demonstration's cluster has, by the findings' ids, without
+// those that are older.
+func (d *demo) stored(ctx context.Context, older map[string]string) (map[string]string, error) {
+	body, err := get(ctx, d.local.Replace("http://elasticsearch:9200")+
+		"/logs-foretop.findings-default/_search?size=10000&q=orchestrator.cluster.name:demo")
 	if err != nil {
 		return nil, err
 	}
 	var answer struct {
 		Hits struct {
 			Hits []struct {
+				ID     string                               `json:"_id"`
 				Source struct{ Rule struct{ Name string } } `json:"_source"`
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("search answered %s: %s", response.Status, bytes.TrimSpace(body))
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		return nil, fmt.Errorf("search: %w", err)
 	}
-	rules := make([]string, 0, len(answer.Hits.Hits))
+	rules := map[string]string{}
 	for _, h := range answer.Hits.Hits {
-		rules = append(rules, h.Source.Rule.Name)
+		if _, known := older[h.ID]; !known {
+			rules[h.ID] = h.Source.Rule.Name
+		}
 	}
 	return rules, nil
 }
@@ -245,10 +288,13 @@ func (d *demo) stored(ctx context.Context) ([]string, error) {
 type kibana struct {
 	*httptest.Server
 	mu      sync.Mutex
-	objects []string
+	objects []savedObject
 }
 
-var savedObject = regexp.MustCompile(`"type":"([a-z-]+)"`)
+type savedObject struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
 
 func newKibana(t *testing.T) *kibana {
 	t.Helper()
@@ -275,14 +321,20 @@ func (k *kibana) imported(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	results := []savedObject{}
 	for line := range strings.Lines(string(body)) {
-		if kind := savedObject.FindStringSubmatch(line); kind != nil {
-			k.objects = append(k.objects, line)
+		var object savedObject
+		if json.Unmarshal([]byte(line), &object) == nil && object.Type != "" && object.ID != "" {
+			results = append(results, object)
 		}
 	}
-	fmt.Fprintf(w, `{"success":true,"successCount":%d,"successResults":[],"warnings":[]}`, len(k.objects))
+	k.mu.Lock()
+	k.objects = append(k.objects, results...)
+	k.mu.Unlock()
+	answer := map[string]any{"success": true, "successCount": len(results), "successResults": results, "warnings": []string{}}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 func (k *kibana) dashboards() int {
@@ -290,8 +342,7 @@ func (k *kibana) dashboards() int {
 	defer k.mu.Unlock()
 	n := 0
 	for _, object := range k.objects {
-		var saved struct{ Type string }
-		if json.Unmarshal([]byte(object), &saved) == nil && saved.Type == "dashboard" {
+		if object.Type == "dashboard" {
 			n++
 		}
 	}

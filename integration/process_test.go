@@ -50,6 +50,13 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.buf.Write(p)
 }
 
+// tail is the end of the output, for messages.
+func (o *output) tail() string {
+	const most = 4000
+	text := o.String()
+	return text[max(0, len(text)-most):]
+}
+
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -79,7 +86,7 @@ func start(t *testing.T, name string, env []string, command ...string) *process 
 		}
 		<-p.done
 		if t.Failed() {
-			t.Logf("output of %s:\n%s", name, p.out)
+			t.Logf("end of the output of %s:\n%s", name, p.out.tail())
 		}
 	})
 	return p
@@ -91,7 +98,7 @@ func (p *process) succeed(t *testing.T, within time.Duration) string {
 	select {
 	case <-p.done:
 		if p.err != nil {
-			t.Fatalf("%s %v: %v\n%s", p.name, p.Args, p.err, p.out)
+			t.Fatalf("%s %v: %v\n%s", p.name, p.Args, p.err, p.out.tail())
 		}
 	case <-time.After(within):
 		t.Fatalf("%s %v did not end within %s", p.name, p.Args, within)
@@ -104,7 +111,7 @@ func (p *process) running(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.done:
-		t.Fatalf("%s %v ended: %v\n%s", p.name, p.Args, p.err, p.out)
+		t.Fatalf("%s %v ended: %v\n%s", p.name, p.Args, p.err, p.out.tail())
 	default:
 	}
 }
