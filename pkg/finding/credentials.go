@@ -60,7 +60,9 @@ func (s *scanner) credential(i int) (start, end int, kind string) {
 	}
 	switch c {
 	case 'e':
-		return i, s.jwt(i), "jwt"
+		if strings.HasPrefix(s.src[i+1:], "yJ") {
+			return i, s.jwt(i), "jwt"
+		}
 	case '-':
 		return i, s.pem(i), "pem"
 	case ':':
@@ -77,7 +79,7 @@ func (s *scanner) credential(i int) (start, end int, kind string) {
 // text of an object. A run that no dot follows is remembered, since none of its other positions can
 // begin a token either.
 func (s *scanner) jwt(i int) int {
-	if i < s.noJWT || !strings.HasPrefix(s.src[i:], "eyJ") {
+	if i < s.noJWT {
 		return i
 	}
 	end := s.run(i, isIdent)

@@ -1,6 +1,10 @@
 package finding
 
-import "strings"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // secretWords are parts of names that hold secrets; harmlessEnds the ends of names that only speak of
 // them. Both are compared with names in lower case and without separators.
@@ -27,9 +31,16 @@ var (
 	bodyKeys = []string{"data", "stringdata", "binarydata", "value"}
 )
 
-// plain is a name in lower case without separators.
-func plain(name string) string {
-	var b [maxName]byte
+// secretWordsBy are secretWords by their first letter.
+var secretWordsBy = func() (table [256][]string) {
+	for _, w := range secretWords {
+		table[w[0]] = append(table[w[0]], w)
+	}
+	return table
+}()
+
+// plain writes the end of a name into b, in lower case without separators.
+func plain(b *[maxName]byte, name string) []byte {
 	n := 0
 	for i := max(0, len(name)-maxName); i < len(name); i++ {
 		c := name[i]
@@ -41,44 +52,52 @@ func plain(name string) string {
 			n++
 		}
 	}
-	return string(b[:n])
+	return b[:n]
 }
 
 // sensitiveName is true for a name whose value is a secret: DB_PASSWORD, access_token, X-Api-Key; and
 // false for what only speaks of one: secretName, automountServiceAccountToken, tokenExpirationSeconds.
 func sensitiveName(name string) bool {
-	p := plain(name)
-	for _, n := range secretNames {
-		if p == n {
-			return true
-		}
+	var b [maxName]byte
+	p := plain(&b, name)
+	if contains(secretNames, p) {
+		return true
 	}
-	if strings.HasPrefix(p, "automount") || p == "serviceaccounttoken" || p == "secretkeyref" {
-		return false
-	}
-	hit := false
-	for _, w := range secretWords {
-		hit = hit || strings.Contains(p, w)
-	}
-	if !hit {
+	if !hasSecretWord(p) || bytes.HasPrefix(p, []byte("automount")) {
 		return false
 	}
 	for _, end := range harmlessEnds {
-		if strings.HasSuffix(p, end) {
+		if len(p) >= len(end) && string(p[len(p)-len(end):]) == end {
 			return false
 		}
 	}
 	return true
 }
 
-func plainSecret(name string) bool { return contains(plainNames, plain(name)) }
+func hasSecretWord(p []byte) bool {
+	for i, c := range p {
+		for _, w := range secretWordsBy[c] {
+			if len(p)-i >= len(w) && string(p[i:i+len(w)]) == w {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func plainSecret(name string) bool { return isOneOf(plainNames, name) }
 
 // wholeObject is true for the keys of Kubernetes bodies whose objects are replaced as a whole.
-func wholeObject(name string) bool { return contains(bodyKeys, plain(name)) }
+func wholeObject(name string) bool { return isOneOf(bodyKeys, name) }
 
-func contains(list []string, s string) bool {
+func isOneOf(list []string, name string) bool {
+	var b [maxName]byte
+	return contains(list, plain(&b, name))
+}
+
+func contains(list []string, s []byte) bool {
 	for _, e := range list {
-		if e == s {
+		if e == string(s) {
 			return true
 		}
 	}
@@ -112,10 +131,8 @@ func hiddenPath(resource, path string) (kind string, hide bool) {
 	if len(steps) >= 2 && steps[len(steps)-1] == "value" && steps[len(steps)-2] == "env" {
 		return "environment variable", true
 	}
-	for _, step := range steps {
-		if step == "stringdata" || step == "cabundle" {
-			return "value", true
-		}
+	if slices.Contains(steps, "stringdata") { // a Secret inside another object
+		return "value", true
 	}
 	last := path[strings.LastIndexAny(path, "./")+1:]
 	if sensitiveName(last) || resource == "certificatesigningrequests" && (last == "request" || last == "certificate") {

@@ -51,12 +51,15 @@ func redact(src string, s scanner) (string, int) {
 	s.src = src
 	word := -1 // start of the identifier we are in
 	for i := 0; i < len(src); {
-		if start, end, kind := s.credential(i); end > i {
-			s.replace(start, end, kind)
-			i, word = end, -1
-			continue
+		what := kinds[src[i]]
+		if what&beginsCredential != 0 {
+			if start, end, kind := s.credential(i); end > i {
+				s.replace(start, end, kind)
+				i, word = end, -1
+				continue
+			}
 		}
-		if isIdent(src[i]) {
+		if what&inIdentifier != 0 {
 			if word < 0 {
 				word = i
 			}
@@ -91,6 +94,25 @@ func (s *scanner) put(start, end int, text string) {
 	s.copied = end
 	s.count++
 }
+
+// kinds says of each byte whether it stands in identifiers and whether a credential may begin with it.
+var kinds = func() (table [256]byte) {
+	for c := range 256 {
+		b := byte(c)
+		if isIdent(b) {
+			table[c] |= inIdentifier
+		}
+		if forms[c] != nil || strings.IndexByte("e-:Bb", b) >= 0 {
+			table[c] |= beginsCredential
+		}
+	}
+	return table
+}()
+
+const (
+	inIdentifier = 1 << iota
+	beginsCredential
+)
 
 func isIdent(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'

@@ -268,6 +268,7 @@ func TestFieldsAreHiddenByWhatTheyAre(t *testing.T) {
 		{"mutatingwebhookconfigurations", "requestObject.webhooks.clientConfig.url", false},
 		{"pods", "request.query.access_token", true},
 		{"pods", "request.query.container", false},
+		{"sealedsecrets", "requestObject.spec.template.stringData.user", true},
 		{"clusterroles", "rule.resources", false},
 		{"pods", "userAgent", false},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -113,8 +114,8 @@ func encode(f *Finding) []byte {
 
 // escapeActing replaces acting characters by \u escapes. They occur in JSON inside strings only.
 func escapeActing(in []byte) []byte {
-	if !bytes.ContainsFunc(in, acts) {
-		return in
+	if !slices.ContainsFunc(in, func(b byte) bool { return b >= 0x7f }) {
+		return in // the encoder has escaped the controls below
 	}
 	out := make([]byte, 0, len(in)+64)
 	for len(in) > 0 {

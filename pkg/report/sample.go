@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -21,20 +22,16 @@ const maxSampleEvidence = 12
 
 // addSample keeps the earliest findings of a row.
 func (r *row) addSample(f *finding.Finding) {
-	if len(r.samples) == maxSamples && !f.Timestamp.Before(r.samples[maxSamples-1].Time) {
+	i, _ := slices.BinarySearchFunc(r.samples, f, func(s sample, f *finding.Finding) int {
+		return cmp.Or(s.Time.Compare(f.Timestamp), strings.Compare(s.ID, f.Event.ID))
+	})
+	if i == maxSamples {
 		return
 	}
 	if len(r.samples) == maxSamples {
 		r.samples = r.samples[:maxSamples-1]
 	}
-	s := sampleOf(f)
-	i, _ := slices.BinarySearchFunc(r.samples, s, func(a, b sample) int {
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	r.samples = slices.Insert(r.samples, i, s)
+	r.samples = slices.Insert(r.samples, i, sampleOf(f))
 }
 
 func sampleOf(f *finding.Finding) sample {

@@ -64,7 +64,7 @@ type row struct {
 
 // NewSummary makes an empty Summary.
 func NewSummary() *Summary {
-	return &Summary{rows: map[rowKey]*row{}, stories: stories{byActor: map[string]*story{}}, days: map[string]int64{}}
+	return &Summary{seen: recent{half: dedupeHalf}, rows: map[rowKey]*row{}, stories: stories{byActor: map[string]*story{}}, days: map[string]int64{}}
 }
 
 // Add counts a finding. A finding that was added before (the same id, within the last half million) is
@@ -162,8 +162,11 @@ func (s *Summary) busiestDay() (day string, n int64) {
 	return day, n
 }
 
-// recent remembers ids in two generations of bounded size.
-type recent struct{ now, before map[uint64]struct{} }
+// recent remembers ids in two generations of at most half ids each.
+type recent struct {
+	half        int
+	now, before map[uint64]struct{}
+}
 
 // add is false if id was there already.
 func (r *recent) add(id string) bool {
@@ -177,7 +180,7 @@ func (r *recent) add(id string) bool {
 	if _, ok := r.before[key]; ok {
 		return false
 	}
-	if r.now == nil || len(r.now) == dedupeHalf {
+	if r.now == nil || len(r.now) == r.half {
 		r.before, r.now = r.now, make(map[uint64]struct{})
 	}
 	r.now[key] = struct{}{}

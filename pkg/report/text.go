@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (s *Summary) table(p *Printer) {
 }
 
 func (r *row) clusterList() string {
-	list := strings.Join(r.clusters, ", ")
+	list := strings.Join(slices.Sorted(slices.Values(r.clusters)), ", ")
 	if r.more > 0 {
 		list += ", more"
 	}
@@ -114,7 +115,7 @@ func (s *Summary) storyText(p *Printer) {
 func (st *story) headline() string {
 	from := ""
 	if n := len(st.addresses); n > 0 && !strings.HasSuffix(st.actor, " from "+st.addresses[0]) {
-		from = " from " + strings.Join(st.addresses[:min(n, maxAddresses)], ", ")
+		from = " from " + strings.Join(slices.Sorted(slices.Values(st.addresses[:min(n, maxAddresses)])), ", ")
 		if n > maxAddresses {
 			from += " and others"
 		}
