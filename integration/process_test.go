@@ -66,8 +66,14 @@ func (o *output) String() string {
 // start runs a program with exactly env as its environment, in a process group of its own. It is ended with the test.
 func start(t *testing.T, name string, env []string, command ...string) *process {
 	t.Helper()
+	return startIn(t, ".", name, env, command...)
+}
+
+// startIn is start in a folder.
+func startIn(t *testing.T, dir, name string, env []string, command ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command(command[0], command[1:]...), name: name, out: new(output), done: make(chan struct{})}
-	p.Env = env
+	p.Dir, p.Env = dir, env
 	if p.Env == nil {
 		p.Env = []string{}
 	}
