@@ -55,10 +55,16 @@ func TestEveryFindingIsStoredOnceWhateverHappens(t *testing.T) {
 	p.start(t, "kafka")
 	p.start(t, "elasticsearch")
 	p.post(t, "/logs-foretop.findings-default/_rollover", "")
-	third3 := p.service(t, "third", "foretop")
+	successor := p.service(t, "successor", "foretop")
+	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+		if n, err := successor.metric(ctx, "foretop_source_partitions", ""); err != nil || n == 0 {
+			return fmt.Errorf("it has %.0f partitions, %v", n, err)
+		}
+		return nil
+	})
 	p.produce(t, p.records[2*third:])
 
-	services := slices.DeleteFunc([]*service{first, second, third3}, func(s *service) bool { return s == victim })
+	services := slices.DeleteFunc([]*service{first, second, successor}, func(s *service) bool { return s == victim })
 	p.caughtUp(t, "foretop", services)
 	p.exactlyOnce(t)
 	for _, s := range services {
