@@ -7,29 +7,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	"github.com/segmentio/kafka-go"
 )
 
 // explain puts the broker's address before err and, where it is known, the cure behind it.
 func explain(err error, address string) error {
-	return fmt.Errorf("the Kafka broker at %s: %w%s", address, err, hint(err))
+	return Advise(fmt.Errorf("the Kafka broker at %s: %w", address, err))
 }
 
-func hint(err error) string {
+// Advise adds the cure to err where it is known. Brokers that ask for a client certificate say so only after
+// the handshake, that is in the answer to the first request on a connection.
+func Advise(err error) error {
+	advice := ""
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return ": set TLS_CA_FILE to the CA that signed its certificate"
+		advice = "set TLS_CA_FILE to the CA that signed its certificate"
+	} else if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		advice = "set TLS_SERVER_NAME to a name in its certificate, or connect by that name"
+	} else if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		advice = "it speaks no TLS on this port; use its TLS port or set TLS=false"
+	} else if isAlert(err) {
+		advice = "it refuses the TLS connection; if it asks for client certificates, check TLS_CERT_FILE and TLS_KEY_FILE"
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return ": set TLS_SERVER_NAME to a name in its certificate, or connect by that name"
+	if _, done := errors.AsType[*advised](err); done || advice == "" {
+		return err
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return ": it speaks no TLS on this port; use its TLS port or set TLS=false"
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return ": it ended the TLS handshake; if it asks for client certificates, check TLS_CERT_FILE and TLS_KEY_FILE"
-	}
-	return ""
+	return &advised{err: err, advice: advice}
+}
+
+type advised struct {
+	err    error
+	advice string
+}
+
+func (e *advised) Error() string { return e.err.Error() + ": " + e.advice }
+func (e *advised) Unwrap() error { return e.err }
+
+// isAlert is true for an alert that the other side of a TLS connection sent. Package tls does not export the
+// type, but wraps it in this way.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // refusals are error codes that last until somebody changes credentials, permissions or settings.
@@ -46,13 +65,13 @@ func Refused(err error) bool {
 			return true
 		}
 	}
-	if login, ok := errors.AsType[*LoginError](err); ok {
-		return !login.unsure
+	if _, ok := errors.AsType[*LoginError](err); ok {
+		return true
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	if isAlert(err) {
 		return true
 	}
 	_, ok := errors.AsType[tls.RecordHeaderError](err)

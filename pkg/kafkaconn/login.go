@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -47,8 +48,11 @@ func (c *Connector) login(ctx context.Context, conn net.Conn, host string) error
 	for round := range int32(loginRounds) {
 		answer, err := protocol.RoundTrip(conn, authenticateVersion, 2+round, c.cfg.ClientID, &saslauthenticate.Request{AuthBytes: state})
 		if err != nil {
-			// Brokers of old end a refused login by closing the connection.
-			return &LoginError{hint: c.checkCredentials(), err: err, unsure: true}
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				return fmt.Errorf("SASL login: %w", err)
+			}
+			// Some brokers end a refused login by closing the connection.
+			return &LoginError{hint: c.checkCredentials(), err: err}
 		}
 		reply := answer.(*saslauthenticate.Response)
 		if reply.ErrorCode != 0 {
@@ -76,8 +80,6 @@ func (c *Connector) checkCredentials() string {
 type LoginError struct {
 	hint string
 	err  error
-	// unsure is set where the connection broke in the middle, which a network can cause as well.
-	unsure bool
 }
 
 func (e *LoginError) Error() string { return e.hint + " (" + e.err.Error() + ")" }

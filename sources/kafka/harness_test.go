@@ -65,6 +65,7 @@ func newSource(t *testing.T, cfg Config, o Options) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.tuning.refusals = 2
 	s.tuning.watch, s.tuning.redelivery, s.tuning.rejoin = 200*time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
 	s.tuning.beyondPause = 10 * time.Millisecond
 	return s
@@ -92,9 +93,13 @@ func accept(*pipeline.Batch) (bool, error) { return true, nil }
 // hold leaves every batch to the test.
 func hold(*pipeline.Batch) (bool, error) { return false, nil }
 
-func start(t *testing.T, src *Source, fate func(*pipeline.Batch) (bool, error)) *consumer {
+// start runs a source until the test ends; gate, if given, blocks emit until it is closed.
+func start(t *testing.T, src *Source, fate func(*pipeline.Batch) (bool, error), gate ...chan struct{}) *consumer {
 	t.Helper()
 	c := &consumer{t: t, src: src, fate: fate, ended: make(chan struct{}), changed: make(chan struct{}), seen: make(map[string]int)}
+	if len(gate) > 0 {
+		c.gate = gate[0]
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	go func() {
@@ -280,3 +285,21 @@ func metric(t *testing.T, r *prometheus.Registry, name string) float64 {
 }
 
 var errNotHandled = errors.New("not handled, says the test")
+
+func (c *consumer) batches() []*pipeline.Batch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.got)
+}
+
+func (c *consumer) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
+}
+
+func (c *consumer) setFate(fate func(*pipeline.Batch) (bool, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fate = fate
+}

@@ -64,7 +64,7 @@ type tuning struct {
 var defaultTuning = tuning{
 	patience: 30 * time.Second, watch: 10 * time.Second, redelivery: time.Second,
 	beyondAnswers: 3, beyondPause: time.Second, damageAttempts: 3,
-	rejoin: 2 * time.Second, refusals: 3, leave: 5 * time.Second,
+	rejoin: 2 * time.Second, refusals: 4, leave: 5 * time.Second,
 }
 
 // metadataAge bounds how long a change of leaders goes unnoticed.

@@ -53,6 +53,7 @@ func (t *topics) await(ctx context.Context) ([]string, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
+			err = kafkaconn.Advise(err)
 			s.health.trouble(brokersKey, err, true)
 			s.throttle.Log(slog.LevelError, brokersKey, "the Kafka brokers cannot be used, trying again", "source", s.name, "error", err)
 			if !kafkaconn.Refused(err) {

@@ -35,21 +35,38 @@ func newWindow(base int64, limit int) *window {
 
 // add takes over n records that end before next. It blocks while they do not fit, until ctx ends.
 func (w *window) add(ctx context.Context, next int64, n int, oldest time.Time) (offsets.Token, error) {
+	if err := w.reserve(ctx, n); err != nil {
+		return 0, err
+	}
+	w.mu.Lock()
+	w.open = append(w.open, stretch{next: next, records: n, oldest: oldest})
+	w.mu.Unlock()
+	tok, err := w.tracker.Add(ctx, next)
+	if err != nil {
+		w.mu.Lock()
+		w.open = w.open[:len(w.open)-1] // the last one still: there is one caller of add, and next is not settled
+		w.records -= n
+		w.mu.Unlock()
+	}
+	return tok, err
+}
+
+// reserve waits until n records fit. A single add always fits into an empty window.
+func (w *window) reserve(ctx context.Context, n int) error {
 	for {
 		w.mu.Lock()
 		fits, moved := w.records == 0 || w.records+n <= w.limit, w.moved
 		if fits {
 			w.records += n
-			w.open = append(w.open, stretch{next: next, records: n, oldest: oldest})
 		}
 		w.mu.Unlock()
 		if fits {
-			return w.tracker.Add(ctx, next)
+			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
