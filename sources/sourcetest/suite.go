@@ -244,6 +244,19 @@ func (c *consumer) all(first, n int) {
 	})
 }
 
+// ends waits for the end of Run after its context was cancelled.
+func (c *consumer) ends(why string) {
+	c.t.Helper()
+	select {
+	case <-c.ended:
+	case <-time.After(c.s.DrainLimit + slack):
+		c.t.Fatalf("Run goes on %s", why)
+	}
+	if c.err != nil {
+		c.t.Fatalf("Run returned %v after its context had ended, want nil", c.err)
+	}
+}
+
 // stop ends the source's context.
 func (c *consumer) stop(within time.Duration) {
 	c.t.Helper()

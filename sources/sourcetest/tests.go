@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -157,11 +158,7 @@ func testGap(t *testing.T, s *suite) {
 	held := c.first()
 	c.quiet(max(2*s.SaveInterval, 200*time.Millisecond))
 	c.cancel()
-	select {
-	case <-c.ended:
-	case <-time.After(s.DrainLimit + slack):
-		t.Fatalf("Run goes on beyond its drain limit of %s", s.DrainLimit)
-	}
+	c.ends(fmt.Sprintf("beyond its drain limit of %s", s.DrainLimit))
 	c.done(held, errGivenBack) // late, as after a drain timeout: it must do no harm
 	next := s.start(t, nil)
 	next.eventually("the batch that was never settled comes again", func() bool { return next.has(held) })
@@ -197,11 +194,7 @@ func testBackPressure(t *testing.T, s *suite) {
 		t.Fatal("the gate of the suite is broken")
 	}
 	c.cancel()
-	select {
-	case <-c.ended:
-	case <-time.After(s.DrainLimit + slack):
-		t.Fatal("Run goes on: a blocked emit was not given a context that ends with the source's")
-	}
+	c.ends("because a blocked emit was not given a context that ends with the source's")
 	next := s.start(t, nil)
 	next.all(0, s.Records)
 	next.stop(s.DrainLimit + slack)
@@ -244,11 +237,7 @@ func testDrainLimit(t *testing.T, s *suite) {
 	c.first()
 	c.quiet(100 * time.Millisecond)
 	c.cancel()
-	select {
-	case <-c.ended:
-	case <-time.After(s.DrainLimit + slack):
-		t.Fatalf("Run goes on beyond its drain limit of %s", s.DrainLimit)
-	}
+	c.ends(fmt.Sprintf("beyond its drain limit of %s", s.DrainLimit))
 	next := s.start(t, nil)
 	next.all(0, s.Records)
 	next.stop(s.DrainLimit + slack)
