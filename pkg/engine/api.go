@@ -34,7 +34,8 @@ type Element struct {
 	Name string
 	// Injected is true for what admission added beyond the request.
 	Injected bool
-	// Evidence are the fields that the true selections compared, with their values, in rule order.
+	// Evidence are the fields that the true selections compared, with their values, in rule order: those of the
+	// condition, then those of the row that decided the level.
 	Evidence []Evidence
 	// Fields are values for the reason template and the finding, by field path.
 	Fields map[string][]string

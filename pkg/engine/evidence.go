@@ -28,8 +28,8 @@ var standardFields = map[event.Category][]string{
 	event.PolicyRule: {"rule.verbs", "rule.apiGroups", "rule.resources", "rule.resourceNames", "rule.nonResourceURLs"},
 }
 
-// describe copies what a match must keep of the current record.
-func (j *Judge) describe(r *rule) Element {
+// describe copies what a match must keep of the current record; decided is the row that gave it its level.
+func (j *Judge) describe(r *rule, decided levelWhen) Element {
 	e := Element{
 		Category: string(r.category),
 		Path:     j.elementPath(r.category),
@@ -47,6 +47,9 @@ func (j *Judge) describe(r *rule) Element {
 		j.copyField(e.Fields, r.category, field)
 	}
 	j.collectEvidence(&e, r, r.condition)
+	if decided.when != nil {
+		j.collectEvidence(&e, r, decided.when)
+	}
 	return e
 }
 

@@ -99,7 +99,8 @@ func (j *Judge) explain(r *rule, result tri) {
 		Controlled: result == yes && r.skipControlled && r.category != event.Request && j.object.controlled,
 		Selections: j.explainSelections(&r.program),
 	}
-	e.Level, e.Because = j.level(r)
+	decided := j.level(r)
+	e.Level, e.Because = decided.level, decided.because
 	for i := range r.filters {
 		f := &r.filters[i]
 		e.Filters = append(e.Filters, ExplainedFilter{Title: f.source.Title, Excludes: j.excluded(f), Selections: j.explainSelections(&f.program)})

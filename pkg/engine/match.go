@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/foretop/foretop/pkg/event"
-	"github.com/foretop/foretop/pkg/sigma"
 )
 
 // matched handles a true condition: controlled workloads, exceptions, the level, the evidence.
@@ -23,24 +22,24 @@ func (j *Judge) matched(i int, r *rule) {
 		j.verdict.Suppressed = append(j.verdict.Suppressed, Suppression{Rule: r.source.Key(), Filter: title})
 		return
 	}
-	level, because := j.level(r)
-	if m.Count == 0 || level > m.Level {
-		m.Level, m.Because = level, because
+	decided := j.level(r)
+	if m.Count == 0 || decided.level > m.Level {
+		m.Level, m.Because = decided.level, decided.because
 	}
 	m.Count++
 	if len(m.Elements) < MaxElements {
-		m.Elements = append(m.Elements, j.describe(r))
+		m.Elements = append(m.Elements, j.describe(r, decided))
 	}
 }
 
 // level decides the level on the current record: the first true row of x-foretop.levels, else the rule's own.
-func (j *Judge) level(r *rule) (sigma.Level, string) {
+func (j *Judge) level(r *rule) levelWhen {
 	for l := range r.levels {
 		if j.condition(&r.program, r.levels[l].when) == yes {
-			return r.levels[l].level, r.levels[l].because
+			return r.levels[l]
 		}
 	}
-	return r.source.Level, ""
+	return levelWhen{level: r.source.Level}
 }
 
 // excluded is true only if the exclusion is true for certain, and has not expired at the event's time.
