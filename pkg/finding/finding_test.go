@@ -114,6 +114,7 @@ func TestReasons(t *testing.T) {
 		{"a field that is not there", "as {impersonatedUser.username}", ev, event.Envelope{}, nil, "as (none)"},
 		{"a field that the provider cannot give", "groups {impersonatedUser.groups}", ev, event.Envelope{Missing: []string{"impersonatedUser"}}, nil, "groups (unknown)"},
 		{"a field behind a cut", "{responseStatus.code}", ev, event.Envelope{Truncated: true}, nil, "(unknown)"},
+		{"a user name with an access key id in it", "{user.username} asks", &event.Event{User: event.User{Username: "dev:AKIAIOSFODNN7EXAMPLE"}}, event.Envelope{}, nil, "dev:AKIAIOSFODNN7EXAMPLE asks"},
 		{"nobody", "{user.username} asks", &event.Event{}, event.Envelope{}, nil, "an unauthenticated client asks"},
 		{"braces that do not close", "a {b", ev, event.Envelope{}, nil, "a {b"},
 		{"no template", "", ev, event.Envelope{Cluster: event.Cluster{Name: "prod"}}, nil, "alice: get pods shop/web on prod (unknown)"},
@@ -330,6 +331,42 @@ func walk(t *testing.T, path string, v any, depth int) {
 			t.Errorf("%s has %d bytes", path, len(v))
 		}
 	}
+}
+
+func FuzzBuild(f *testing.F) {
+	for _, x := range examples() {
+		raw, err := json.Marshal(readEvent(f, x.name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw, "{user.username} {requestObject.metadata.name}", "requestObject.spec")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, template, field string) {
+		ev := new(event.Event)
+		if len(raw) > 1<<16 || json.Unmarshal(raw, ev) != nil {
+			return
+		}
+		before, err := json.Marshal(ev)
+		if err != nil {
+			return // a time that JSON cannot write
+		}
+		m := engine.Match{
+			Rule:     &sigma.Rule{ID: "r", Title: "T", Foretop: &sigma.Extension{Reason: template}},
+			Elements: []engine.Element{{Category: "container", Path: field, Evidence: []engine.Evidence{{Field: field, Values: []string{string(raw[:min(len(raw), 100)])}}}}},
+		}
+		b := testBuilder(true)
+		body := b.Build(ev, &event.Envelope{}, &m, testOrigin).Document().Body
+		if !json.Valid(body) || !utf8.Valid(body) || bytes.ContainsFunc(body, func(r rune) bool { return acts(r) && r != utf8.RuneError }) {
+			t.Fatalf("no clean JSON: %s", body)
+		}
+		if again := b.Build(ev, &event.Envelope{}, &m, testOrigin).Document().Body; !bytes.Equal(body, again) {
+			t.Fatalf("two documents of one event:\n%s", cmp.Diff(string(body), string(again)))
+		}
+		after, err := json.Marshal(ev)
+		if err != nil || !bytes.Equal(before, after) {
+			t.Fatalf("the event was changed:\n%s", cmp.Diff(string(before), string(after)))
+		}
+	})
 }
 
 func TestAFindingOutlivesTheBuffersOfItsEvent(t *testing.T) {

@@ -116,8 +116,11 @@ func hiddenPath(resource, path string) (kind string, hide bool) {
 		return strings.TrimSuffix(resource, "s") + " data", holdsSecrets(resource)
 	}
 	lower := strings.ToLower(path)
-	if strings.Contains(lower, "last-applied-configuration") {
+	switch {
+	case strings.Contains(lower, "last-applied-configuration"):
 		return "applied configuration", true
+	case strings.Contains(lower, "apiserver.latency.k8s.io/"): // how long authorization took, and the like
+		return "", false
 	}
 	steps := strings.Split(lower, ".")
 	for i, step := range steps {

@@ -68,8 +68,12 @@ func (c *facts) say(field string) string {
 		return c.absent(field)
 	}
 	shown := make([]string, 0, maxReasonValues)
+	redact := redactText
+	if strings.HasSuffix(field, ".username") {
+		redact = redactName
+	}
 	for _, v := range c.values(field, head(values, maxReasonValues)) {
-		v, _ = redactText(v)
+		v, _ = redact(v)
 		shown = append(shown, cut(v, maxReasonValue))
 	}
 	if more := len(values) - maxReasonValues; more > 0 {

@@ -55,9 +55,8 @@ type pageStory struct {
 }
 
 type pageStep struct {
-	Time     time.Time
-	Severity string
-	Text     string
+	Time time.Time
+	Text string
 }
 
 // HTML writes the summary as one self-contained page: no script, nothing from elsewhere. created is the
@@ -83,10 +82,10 @@ func (s *Summary) HTML(w io.Writer, q *Quality, created time.Time) error {
 	}
 	for _, st := range s.stories.sorted(htmlStories) {
 		ps := pageStory{Severity: finding.SeverityName(st.worst), Headline: st.headline()}
-		var steps []step
-		steps, ps.LeftOut = st.timeline(maxSteps)
-		for _, step := range steps {
-			ps.Steps = append(ps.Steps, pageStep{Time: step.first, Severity: finding.SeverityName(step.level), Text: step.text()})
+		var moments []moment
+		moments, ps.LeftOut = st.timeline(maxSteps)
+		for _, m := range moments {
+			ps.Steps = append(ps.Steps, pageStep{Time: m.first, Text: m.text()})
 		}
 		d.Stories = append(d.Stories, ps)
 	}

@@ -272,5 +272,5 @@ func round(d time.Duration) time.Duration {
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond)
 	}
-	return d.Round(time.Microsecond)
+	return d.Round(time.Millisecond)
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -34,8 +35,15 @@ type step struct {
 	level       sigma.Level
 	rule        string
 	reason      string
+	request     uint64 // of the first time
 	first, last time.Time
 	count       int64
+}
+
+// moment is what one request did: its most severe step, and the other rules that it made true.
+type moment struct {
+	step
+	also []step
 }
 
 func (ss *stories) add(f *finding.Finding) {
@@ -100,8 +108,8 @@ func (st *story) add(f *finding.Finding, level sigma.Level) {
 	for i := range st.steps {
 		if s := &st.steps[i]; s.level == level && s.rule == f.Message && s.reason == reason {
 			s.count++
-			if at.Before(s.first) {
-				s.first = at
+			if request := requestOf(f); at.Before(s.first) || at.Equal(s.first) && request < s.request {
+				s.first, s.request = at, request
 			}
 			if at.After(s.last) {
 				s.last = at
@@ -109,7 +117,7 @@ func (st *story) add(f *finding.Finding, level sigma.Level) {
 			return
 		}
 	}
-	s := step{level: level, rule: f.Message, reason: strings.Clone(reason), first: at, last: at, count: 1}
+	s := step{level: level, rule: f.Message, reason: strings.Clone(reason), request: requestOf(f), first: at, last: at, count: 1}
 	if len(st.steps) < maxSteps {
 		st.steps = append(st.steps, s)
 		return
@@ -123,6 +131,15 @@ func (st *story) add(f *finding.Finding, level sigma.Level) {
 	i := slices.IndexFunc(st.steps, func(o step) bool { return o == worst })
 	st.leftOut += worst.count
 	st.steps[i] = s
+}
+
+// requestOf tells the request of a finding from others: several rules may be true for one.
+func requestOf(f *finding.Finding) uint64 {
+	h := fnv.New64a()
+	for _, id := range f.Kubernetes.Audit.AuditID {
+		h.Write([]byte(id)) //nolint:errcheck // a hash does not fail
+	}
+	return h.Sum64()
 }
 
 // byImportance orders steps: more severe first, then earlier.
@@ -161,15 +178,21 @@ func (st *story) severe() int {
 	return n
 }
 
-// timeline are the n most important steps in the order of time, and the number of findings that they
+// timeline are the n most important moments in the order of time, and the number of findings that they
 // leave out.
-func (st *story) timeline(n int) (steps []step, leftOut int64) {
-	steps, leftOut = slices.Clone(st.steps), st.leftOut
-	slices.SortFunc(steps, byImportance)
-	for _, s := range steps[min(n, len(steps)):] {
-		leftOut += s.count
+func (st *story) timeline(n int) (moments []moment, leftOut int64) {
+	steps := slices.SortedFunc(slices.Values(st.steps), byImportance)
+	for _, s := range steps {
+		i := slices.IndexFunc(moments, func(m moment) bool { return m.request == s.request && m.first.Equal(s.first) })
+		switch {
+		case i >= 0:
+			moments[i].also = append(moments[i].also, s)
+		case len(moments) < n:
+			moments = append(moments, moment{step: s})
+		default:
+			leftOut += s.count
+		}
 	}
-	steps = steps[:min(n, len(steps))]
-	slices.SortFunc(steps, func(a, b step) int { return cmp.Or(a.first.Compare(b.first), byImportance(a, b)) })
-	return steps, leftOut
+	slices.SortFunc(moments, func(a, b moment) int { return cmp.Or(a.first.Compare(b.first), byImportance(a.step, b.step)) })
+	return moments, leftOut + st.leftOut
 }

@@ -21,6 +21,7 @@ func copyOf(f *finding.Finding, n int, actor string, at time.Time) *finding.Find
 	g.Event.ID = fmt.Sprintf("%016x%048x", n, n)
 	g.User.Name, g.Timestamp = actor, at
 	g.Event.Reason = fmt.Sprintf("%s did thing %d", actor, n)
+	g.Kubernetes.Audit.AuditID = finding.AuditIDs{fmt.Sprint(n)}
 	return &g
 }
 
@@ -95,16 +96,34 @@ func TestAStoryKeepsItsMostSevereSteps(t *testing.T) {
 	}
 	steps, leftOut := s.stories.sorted(1)[0].timeline(textSteps)
 	severe := 0
-	for i, step := range steps {
-		if step.level == sigma.Critical {
+	for i, m := range steps {
+		if m.level == sigma.Critical {
 			severe++
 		}
-		if i > 0 && step.first.Before(steps[i-1].first) {
+		if i > 0 && m.first.Before(steps[i-1].first) {
 			t.Error("the steps are not in the order of time")
 		}
 	}
 	if severe != 5 || int(leftOut)+len(steps) != n {
 		t.Errorf("%d severe steps, %d left out of %d", severe, leftOut, n)
+	}
+}
+
+func TestRulesOfOneRequestAreOneMoment(t *testing.T) {
+	s := NewSummary()
+	for i, a := range attack()[:3] { // high, critical, medium
+		f := copyOf(a.finding(t), i, "mallory", day)
+		f.Kubernetes.Audit.AuditID = finding.AuditIDs{"one"}
+		s.Add(f)
+	}
+	other := copyOf(attack()[1].finding(t), 3, "mallory", day)
+	s.Add(other)
+	moments, leftOut := s.stories.sorted(1)[0].timeline(1)
+	if len(moments) != 1 || moments[0].level != sigma.Critical || len(moments[0].also) != 2 || leftOut != 1 {
+		t.Fatalf("%d left out, moments %+v", leftOut, moments)
+	}
+	if want := "; also high Command run in a system pod, medium Secret read"; !strings.HasSuffix(moments[0].text(), want) {
+		t.Errorf("%q", moments[0].text())
 	}
 }
 

@@ -89,15 +89,14 @@ func (s *Summary) storyText(p *Printer) {
 	for _, st := range s.stories.sorted(textStories) {
 		p.Line("")
 		p.Labelled("Story", "%s", st.headline())
-		steps, leftOut := st.timeline(textSteps)
+		moments, leftOut := st.timeline(textSteps)
 		day := ""
-		for _, step := range steps {
-			at := step.first.Format(time.TimeOnly)
-			if d := step.first.Format(time.DateOnly); d != day {
+		for _, m := range moments {
+			if d := m.first.Format(time.DateOnly); d != day {
 				p.Labelled("", "%s", d)
 				day = d
 			}
-			p.Labelled("  "+at, "%s", step.text())
+			p.Labelled("  "+m.first.Format(time.TimeOnly), "%s", m.text())
 		}
 		if leftOut > 0 {
 			p.Labelled("", "and %s on this identity", plural(leftOut, "more finding"))
@@ -123,12 +122,19 @@ func (st *story) headline() string {
 	return fmt.Sprintf("%s%s on %s: %s, worst %s", st.actor, from, st.cluster, plural(st.hits, "finding"), finding.SeverityName(st.worst))
 }
 
-func (s *step) text() string {
-	times := ""
-	if s.count > 1 {
-		times = fmt.Sprintf(" (%s times until %s)", thousands(s.count), s.last.Format(secondFormat))
+func (m *moment) text() string {
+	text := finding.SeverityName(m.level) + "  " + m.rule + ": " + m.reason
+	if m.count > 1 {
+		text += fmt.Sprintf(" (%s times until %s)", thousands(m.count), m.last.Format(secondFormat))
 	}
-	return finding.SeverityName(s.level) + "  " + s.rule + ": " + s.reason + times
+	for i, s := range m.also {
+		sep := ", "
+		if i == 0 {
+			sep = "; also "
+		}
+		text += sep + finding.SeverityName(s.level) + " " + s.rule
+	}
+	return text
 }
 
 func (s *Summary) factsText(p *Printer) {
