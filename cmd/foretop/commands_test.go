@@ -60,8 +60,11 @@ func TestRulesAreListedAndShown(t *testing.T) {
 	if strings.Contains(r.stdout, "delete") {
 		t.Errorf("shows more than the rule: %s", r.stdout)
 	}
-	r = foretop(t, nil, nil, "rules", "show", "privileged-container").want(t, 0)
-	holds(t, r.stdout, "title: Privileged container", "# exception: ")
+	holds(t, foretop(t, nil, nil, "rules", "show", "privileged-container").want(t, 0).stdout, "title: Privileged container")
+	exception := write(t, filepath.Join(own, "exceptions.yml"), "title: The backup reads\nid: 00000000-0000-4000-8000-000000000009\n"+
+		"logsource: {product: kubernetes, service: audit}\nfilter:\n  rules: [get-used]\n  backup: {user.username: backup}\n  condition: not backup\n")
+	r = foretop(t, nil, nil, "rules", "show", "--rules", own, "get-used").want(t, 0)
+	holds(t, r.stdout, "# exception: The backup reads ("+exception+":1)")
 	foretop(t, nil, nil, "rules", "show", "none").want(t, 1)
 	foretop(t, nil, nil, "rules", "show").want(t, 1)
 }

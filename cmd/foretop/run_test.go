@@ -76,7 +76,7 @@ func TestScanPrintsTheDocumentsThatRunStores(t *testing.T) {
 	if code := p.wait(t); code != 0 {
 		t.Fatalf("a finite source that was read: exit code %d\n%s", code, p.stderr.String())
 	}
-	r := foretop(t, nil, nil, "scan", "--output", "ndjson", "--no-builtin", "--rules", strings.TrimPrefix(s.env[7], "FORETOP_RULES="), "--cluster", "prod", s.log)
+	r := foretop(t, nil, nil, "scan", "--output", "ndjson", "--no-builtin", "--rules", s.value("FORETOP_RULES"), "--cluster", "prod", s.log)
 	stored, printed := byID(documents(t, readFile(t, s.out))), byID(documents(t, r.stdout))
 	if len(stored) != 2 {
 		t.Errorf("%d findings were stored, want 2", len(stored))
@@ -167,7 +167,7 @@ func TestRunReloadsRules(t *testing.T) {
 	appendTo(t, s.log, lines(audit(1, "get", "alice")))
 	p := start(t, s.env, "run")
 	until(t, "the first finding", p, func() bool { return s.findings(t) == 1 })
-	dir := strings.TrimPrefix(s.env[7], "FORETOP_RULES=")
+	dir := s.value("FORETOP_RULES")
 	write(t, filepath.Join(dir, "bad.yml"), strings.ReplaceAll(strings.ReplaceAll(rule, "%[1]s", "list"), "%[2]d", "7"))
 	until(t, "the refusal of a bad rule", p, func() bool { return strings.Contains(p.stderr.String(), "changed rules refused") })
 	write(t, filepath.Join(dir, "bad.yml"), strings.NewReplacer("%[1]s", "list", "%[2]d", "7", "%[3]s", "high").Replace(rule))

@@ -53,7 +53,7 @@ const maxShownProblems = 20
 
 func (e *BadRulesError) Error() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d problems in the rules; correct them, or skip invalid rules:", len(e.Problems))
+	fmt.Fprintf(&out, "rules that cannot be used (%d); correct them, or skip invalid rules:", len(e.Problems))
 	for i, p := range e.Problems {
 		if i == maxShownProblems {
 			fmt.Fprintf(&out, "\n  and %d more; `foretop rules lint` lists all", len(e.Problems)-i)

@@ -13,10 +13,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"github.com/foretop/foretop/detections"
 	"github.com/foretop/foretop/pkg/event"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ruleText is a rule of a third party that is true for a verb.
 func ruleText(name, verb, level string) string {
