@@ -59,8 +59,11 @@ func beginsRecord(line []byte) bool {
 // brokenObject reads what can be read of the invalid object b. cut is where it was cut, or negative.
 func (d *Decoder) brokenObject(b []byte, cut int, v verdict, sc *scope) outcome {
 	if cut < 0 {
-		if v == valueDeep {
+		switch v {
+		case valueDeep:
 			return broken(ClassTooDeep, "JSON is nested deeper than the limit", b)
+		case valueMany:
+			return broken(ClassTooLarge, "a JSON object has more members than the limit", b)
 		}
 		return broken(ClassNotJSON, "not valid JSON", b)
 	}

@@ -48,7 +48,7 @@ func (o Options) withDefaults() Options {
 // costs no allocation. One goroutine uses it at a time.
 type Decoder struct {
 	opts Options
-	scan scanner
+	scan scanner // of the values in an object, which is one level itself
 	seed maphash.Seed
 
 	body []byte
@@ -76,7 +76,7 @@ type Decoder struct {
 // New returns a decoder with the limits of o.
 func New(o Options) *Decoder {
 	o = o.withDefaults()
-	return &Decoder{opts: o, scan: newScanner(o.MaxDepth), seed: maphash.MakeSeed()}
+	return &Decoder{opts: o, scan: newScanner(max(o.MaxDepth-1, 1)), seed: maphash.MakeSeed()}
 }
 
 // Decode emits the items of one record, in order. meta is what the transport says beside the body (see

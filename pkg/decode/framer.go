@@ -116,7 +116,7 @@ func (f *Framer) take(end int) Frame {
 }
 
 func (f *Framer) advance(to int) {
-	f.start, f.searched, f.scanned = to, to, to
+	f.start, f.scanned, f.searched = to, to, max(f.searched, to)
 	f.scanning, f.toLine = false, false
 }
 
@@ -129,7 +129,7 @@ func (f *Framer) separators() bool {
 			f.array = true // also where reading began inside an array
 		case c == ']' && f.array:
 			f.array = false
-		case c == '[' && !f.scanning && !f.toLine:
+		case c == '[' && !f.array && !f.scanning && !f.toLine:
 			opens, known := f.opensArray()
 			if !known {
 				return false
@@ -231,16 +231,13 @@ func (f *Framer) endValue(pos int) (Frame, bool) {
 	if f.array || bytes.IndexByte(f.block[f.start:pos], '\n') >= 0 {
 		return f.take(pos), true
 	}
-	line := f.block[pos:f.end]
-	nl := bytes.IndexByte(line, '\n')
-	if nl >= 0 {
-		line = line[:nl]
+	next := skipBlank(f.block[:f.end], pos)
+	if next < f.end && f.block[next] == ',' {
+		next = skipBlank(f.block[:f.end], next+1)
 	}
-	if rest := bytes.TrimLeft(line, " \t\r"); nl < 0 && !f.eof && (len(rest) == 0 || len(rest) == 1 && rest[0] == ',') {
+	if next == f.end && !f.eof && pos-f.start <= f.max {
 		f.scanned, f.scan.state = pos, afterValue
-		if len(rest) > 0 || pos-f.start <= f.max {
-			return Frame{}, false
-		}
+		return Frame{}, false
 	}
 	if goesOn(f.block[:f.end], pos) {
 		f.toLine = true
@@ -249,14 +246,16 @@ func (f *Framer) endValue(pos int) (Frame, bool) {
 	return f.take(pos), true
 }
 
-// newline gives the position of the first newline at or after start, -1 if none has been read.
+// newline gives the position of the first newline at or after start, -1 if none has been read. It looks at
+// each byte once, however many records begin before the newline.
 func (f *Framer) newline() int {
 	nl := bytes.IndexByte(f.block[f.searched:f.end], '\n')
 	if nl < 0 {
 		f.searched = f.end
 		return -1
 	}
-	return f.searched + nl
+	f.searched += nl
+	return f.searched
 }
 
 // trimmedEnd is the end of block[start:end) without whitespace, at least one byte behind start.
@@ -286,7 +285,7 @@ func (f *Framer) needMore() (Frame, bool) {
 // drop counts bytes of the record over the limit and forgets them.
 func (f *Framer) drop(to int) {
 	f.large.Length += int64(to - f.start)
-	f.start, f.searched, f.scanned = to, to, to
+	f.start, f.scanned, f.searched = to, to, max(f.searched, to)
 }
 
 // skip goes on with the record over the limit, and hands its beginning out once its end is found.

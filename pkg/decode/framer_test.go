@@ -275,7 +275,7 @@ func modelFrames(in []byte) []string {
 			array = false
 			i++
 			continue
-		case c == '[' && bytes.HasPrefix(bytes.TrimLeft(in[i+1:], " \t\r\n"), []byte("{")):
+		case c == '[' && !array && bytes.HasPrefix(bytes.TrimLeft(in[i+1:], " \t\r\n"), []byte("{")):
 			p := modelParser{b: in[:lineEnd(i)], i: i}
 			if p.value() && modelPiece(in, p.i, lineEnd(p.i)) {
 				out, i = append(out, modelLine(in, i, lineEnd(i))), lineEnd(i)

@@ -97,7 +97,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 		return broken(ClassTooDeep, "a Kubernetes audit entry is nested deeper than the limit", o.b)
 	}
 	d.level++
-	out := d.event(composed, &inner, false)
+	out := d.event(composed, &inner, o.cut)
 	d.level--
 	out.remark.raw = o.b
 	return out

@@ -14,6 +14,7 @@ const (
 	valueBad                    // a byte that JSON does not allow here
 	valueControl                // a raw control character inside a string
 	valueDeep                   // nested deeper than the limit
+	valueMany                   // an object with more members than maxMembers
 )
 
 // scanState is where a scan stopped when the bytes ended.
@@ -147,9 +148,7 @@ value:
 	}
 
 text:
-	if end := shortString(b, i); end > 0 {
-		i = end
-	} else if i, v = skipString(b, i); v != valueDone {
+	if i, v = skipString(b, i); v != valueDone {
 		s.state = inString
 		return i, v
 	}
@@ -212,9 +211,7 @@ key:
 	i++
 
 keyText:
-	if end := shortString(b, i); end > 0 {
-		i = end
-	} else if i, v = skipString(b, i); v != valueDone {
+	if i, v = skipString(b, i); v != valueDone {
 		s.state = inKey
 		return i, v
 	}
@@ -257,29 +254,23 @@ func stops(x uint64) uint64 {
 	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
 }
 
-// shortString gives the position behind the closing quote if that is the first byte of note among the next
-// eight, else 0. Most strings of an event are that short, and this much is inlined.
-func shortString(b []byte, i int) int {
-	if len(b)-i < 8 {
-		return 0
-	}
-	at := i + bits.TrailingZeros64(stops(binary.LittleEndian.Uint64(b[i:])))>>3
-	if at < len(b) && at < i+8 && b[at] == '"' {
-		return at + 1
-	}
-	return 0
-}
-
 // skipString gives the position behind the closing quote of the string whose content begins at i. Where
 // the bytes end first, it is the position to go on at, never inside an escape.
 func skipString(b []byte, i int) (int, verdict) {
 	for {
-		for i+8 <= len(b) {
-			if m := stops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
+		for len(b)-i >= 8 {
+			m := stops(binary.LittleEndian.Uint64(b[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			if i += bits.TrailingZeros64(m) >> 3; b[i] == '"' {
+				return i + 1, valueDone
+			}
+			if b[i] != '\\' || i+1 >= len(b) || simpleEscape[b[i+1]] == 0 {
 				break
 			}
-			i += 8
+			i += 2
 		}
 		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
 			i++
@@ -291,10 +282,6 @@ func skipString(b []byte, i int) (int, verdict) {
 		case '"':
 			return i + 1, valueDone
 		case '\\':
-			if i+1 < len(b) && simpleEscape[b[i+1]] != 0 {
-				i += 2
-				continue
-			}
 			next, v := skipEscape(b, i)
 			if v != valueDone {
 				return next, v

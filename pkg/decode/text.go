@@ -56,9 +56,9 @@ func (d *Decoder) behindText(b []byte, i int, line []byte, sc *scope) (int, outc
 			return 0, outcome{}, false
 		}
 		at := from + brace
-		end, v := d.scan.value(b, i+at)
-		if v == valueDone && isLineEnd(b, end) || mentionsEvent(line[at:]) {
-			inner := sc.wrapped(FormatText, b[i:max(end, i+len(line))])
+		end, v := d.scan.value(line, at)
+		if v == valueDone && skipSpace(line, end) == len(line) || mentionsEvent(line[at:]) {
+			inner := sc.wrapped(FormatText, line)
 			setLeadingTime(line[:at], &inner)
 			end, out := d.objectAt(b, i+at, &inner)
 			out.remark.raw = b[i:end]
@@ -72,19 +72,6 @@ func (d *Decoder) behindText(b []byte, i int, line []byte, sc *scope) (int, outc
 // mentionsEvent recognises an audit event by how its JSON text begins, whatever follows.
 func mentionsEvent(b []byte) bool {
 	return bytes.HasPrefix(b, []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`))
-}
-
-func isLineEnd(b []byte, i int) bool {
-	for ; i < len(b); i++ {
-		switch b[i] {
-		case '\n':
-			return true
-		case ' ', '\t', '\r':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // isScalar reports whether the whole line is one JSON number or literal.

@@ -69,14 +69,26 @@ func (d *Decoder) value(b []byte, i int, sc *scope) (int, outcome) {
 // but a part of one whose beginning is missing: a client that knows where a shipper cuts lines could have
 // written it into a body.
 func goesOn(b []byte, end int) bool {
-	rest := b[end:]
-	if nl := bytes.IndexByte(rest, '\n'); nl >= 0 {
-		rest = rest[:nl]
-	}
-	if rest = bytes.Trim(rest, " \t\r"); len(rest) == 0 || len(rest) == 1 && rest[0] == ',' {
+	end = skipBlank(b, end)
+	if end == len(b) {
 		return false
 	}
-	return rest[0] == ',' || rest[0] == ':' || rest[0] == '}' || rest[0] == ']'
+	switch b[end] {
+	case ':', '}', ']':
+		return true
+	case ',': // at the end of its line it separates lines
+		end = skipBlank(b, end+1)
+		return end < len(b) && b[end] != '\n'
+	}
+	return false
+}
+
+// skipBlank gives the position of the first byte at or after i that is no whitespace within a line.
+func skipBlank(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
 }
 
 // pieceOfJSON gives up the line that holds the end of a value that goesOn.
