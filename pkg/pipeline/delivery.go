@@ -98,12 +98,9 @@ func (d *delivery) top(b *bulk) (full bool, due time.Time) {
 	}
 }
 
-// abandoned drops a parcel whose batch is settled already or has lost its stream: the new owner of the
-// stream judges the records again.
+// abandoned drops a parcel whose batch is settled already, because it lost its stream: the new owner of
+// the stream judges the records again.
 func (d *delivery) abandoned(x *parcel) bool {
-	if err := x.batch.lost(); err != nil {
-		x.batch.finish(err)
-	}
 	if !x.batch.finished.Load() {
 		return false
 	}

@@ -38,6 +38,7 @@ type inflight struct {
 	deadLetters int
 	effectCost  int64
 	rejected    map[Origin]struct{} // items that became dead letters because a sink refused their finding
+	unwatch     func() bool
 }
 
 // judged keeps what the worker counted. The worker reuses fx before the batch is settled.
@@ -48,12 +49,16 @@ func (f *inflight) judged(fx *Effects) {
 	f.counts.Skipped = maps.Clone(fx.Counts.Skipped)
 }
 
-// expect says how many effects have to become durable and what they cost of the budget for effects.
+// expect says how many effects have to become durable and what they cost of the budget for effects. From
+// here on nobody reads the records, so that the loss of the stream may settle the batch at any moment.
 func (f *inflight) expect(effects int, cost int64) {
-	f.mu.Lock()
-	f.effectCost = cost
-	f.mu.Unlock()
 	f.left.Store(int64(effects))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.effectCost = cost
+	if ctx := f.batch.Ctx; ctx != nil {
+		f.unwatch = context.AfterFunc(ctx, func() { f.finish(ctx.Err()) })
+	}
 }
 
 func (f *inflight) release() {
@@ -88,6 +93,9 @@ func (f *inflight) finish(err error) {
 	f.mu.Lock()
 	f.source.settled(f, err)
 	effectCost := f.effectCost
+	if f.unwatch != nil {
+		f.unwatch()
+	}
 	f.mu.Unlock()
 	f.p.forget(f, effectCost)
 	f.batch.Done(err)

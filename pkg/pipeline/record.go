@@ -16,7 +16,8 @@ type Record struct {
 	// Pos is unique within Batch.Stream: an offset "1042", an event id, a byte position.
 	Pos string
 	// Meta is what the transport says beside the body, by fixed names: "topic", "key",
-	// "header.<name>". Nil where there is nothing, so that the hot path allocates no map.
+	// "header.<name>"; "oversize" is the length of a record of which Body is only the beginning. Nil
+	// where there is nothing, so that the hot path allocates no map.
 	Meta map[string]string
 }
 
@@ -26,7 +27,7 @@ type Record struct {
 // back-pressure, so a source keeps no queue of its own beyond what its client library needs. When ctx
 // ends, Run stops reading, waits up to its drain limit for the batches it emitted, saves the contiguous
 // settled position and returns nil. Trouble that waiting can cure is retried inside and reported through
-// the source's Health; Run returns an error only for what a restart or a human may cure (bad
+// HealthReporter; Run returns an error only for what a restart or a human may cure (bad
 // credentials, a missing topic). A finite source (files without follow) returns nil when it is read and
 // settled.
 type Source interface {

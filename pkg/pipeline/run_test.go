@@ -254,9 +254,13 @@ func TestAStreamThatIsLostIsGivenUpAtOnce(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- p.Run(t.Context()) }()
 		time.Sleep(time.Minute)
+		start := time.Now()
 		lose()
 		if err := <-done; err != nil {
 			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("given up after %s", took)
 		}
 		if settled, returned := src.count(); settled != 0 || returned != 2 {
 			t.Errorf("%d settled, %d returned", settled, returned)
