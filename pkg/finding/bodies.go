@@ -55,7 +55,7 @@ func (r *bodyRedactor) clean(v any, path string, depth int) any {
 		out := make(map[string]any, len(v))
 		for _, key := range sortedKeys(v) {
 			r.left -= len(key)
-			out[safeKey(key)] = r.field(key, v[key], path+"."+key, depth+1)
+			out[safeKey(key)] = r.field(v[key], path+"."+key, depth+1)
 			if r.left <= 0 {
 				break
 			}
@@ -85,7 +85,7 @@ func (r *bodyRedactor) clean(v any, path string, depth int) any {
 }
 
 // field is the value of a key, hidden as a whole where its place says that it is a secret.
-func (r *bodyRedactor) field(key string, v any, path string, depth int) any {
+func (r *bodyRedactor) field(v any, path string, depth int) any {
 	_, isText := v.(string)
 	if s, ok := v.(string); ok && (s == "" || isBool(s)) {
 		return s

@@ -60,7 +60,7 @@ func plain(b *[maxName]byte, name string) []byte {
 func sensitiveName(name string) bool {
 	var b [maxName]byte
 	p := plain(&b, name)
-	if contains(secretNames, p) {
+	if slices.Contains(secretNames, string(p)) {
 		return true
 	}
 	if !hasSecretWord(p) || bytes.HasPrefix(p, []byte("automount")) {
@@ -92,16 +92,7 @@ func wholeObject(name string) bool { return isOneOf(bodyKeys, name) }
 
 func isOneOf(list []string, name string) bool {
 	var b [maxName]byte
-	return contains(list, plain(&b, name))
-}
-
-func contains(list []string, s []byte) bool {
-	for _, e := range list {
-		if e == string(s) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, string(plain(&b, name)))
 }
 
 // secretKey is true if the value of name is to be replaced.

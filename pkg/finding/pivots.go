@@ -1,18 +1,18 @@
 package finding
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // pivotsOf suggests where to look next. A query is put together from field names of ours and quoted
 // values only.
 func pivotsOf(f *Finding) []Pivot {
 	var out []Pivot
 	add := func(title string, terms ...string) {
-		for _, t := range terms {
-			if t == "" {
-				return
-			}
+		if !slices.Contains(terms, "") {
+			out = append(out, Pivot{Title: title, Query: strings.Join(terms, " and ")})
 		}
-		out = append(out, Pivot{Title: title, Query: strings.Join(terms, " and ")})
 	}
 	cluster := term("orchestrator.cluster.id", f.Orchestrator.Cluster.ID)
 	if f.Foretop.Identity.ARN != "" { // many people may share the user name

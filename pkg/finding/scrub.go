@@ -51,7 +51,7 @@ func (s *scrubber) value(v reflect.Value, redact func(string) (string, int)) {
 			}
 		}
 	case reflect.Struct:
-		if _, ok := v.Interface().(time.Time); ok {
+		if v.Type() == reflect.TypeFor[time.Time]() {
 			return
 		}
 		for i := range v.NumField() {
@@ -96,7 +96,7 @@ func (ids AuditIDs) MarshalJSON() ([]byte, error) {
 	if len(ids) == 1 {
 		return json.Marshal(ids[0])
 	}
-	return json.Marshal([]string(head(ids, MaxAuditIDs)))
+	return json.Marshal(head(ids, MaxAuditIDs))
 }
 
 // encode writes the document. Characters that could act on a terminal are written as JSON escapes, so

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ func (c *CSV) Write(f *finding.Finding) error {
 		f.Timestamp.UTC().Format(time.RFC3339Nano), f.Foretop.SeverityName, strconv.FormatFloat(f.Event.Risk, 'f', -1, 64),
 		f.Message, f.Rule.ID, f.Event.Reason, f.Actor(), f.User.Effective.Name, f.Foretop.Identity.Kind, f.Source.Address, f.UserAgent.Original,
 		f.Orchestrator.Cluster.Name, f.Orchestrator.Namespace, resource, f.Orchestrator.Resource.Name, f.Event.Action, f.Event.Outcome, code,
-		strings.Join(append(f.Threat.Technique.ID[:len(f.Threat.Technique.ID):len(f.Threat.Technique.ID)], f.Threat.Technique.Subtechnique.ID...), " "),
+		strings.Join(slices.Concat(f.Threat.Technique.ID, f.Threat.Technique.Subtechnique.ID), " "),
 		strings.Join(f.Kubernetes.Audit.AuditID, " "), f.Event.ID,
 	}
 	for i, text := range row {

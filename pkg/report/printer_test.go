@@ -73,7 +73,7 @@ func TestColoursAreForTerminalsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // nothing is written
+	defer f.Close()
 	if p := ForFile(f); p.color || p.width != DefaultWidth {
 		t.Errorf("a file is printed to with colour %v and %d columns", p.color, p.width)
 	}

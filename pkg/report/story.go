@@ -137,7 +137,7 @@ func (st *story) add(f *finding.Finding, level sigma.Level) {
 func requestOf(f *finding.Finding) uint64 {
 	h := fnv.New64a()
 	for _, id := range f.Kubernetes.Audit.AuditID {
-		h.Write([]byte(id)) //nolint:errcheck // a hash does not fail
+		h.Write([]byte(id))
 	}
 	return h.Sum64()
 }

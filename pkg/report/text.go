@@ -127,14 +127,14 @@ func (m *moment) text() string {
 	if m.count > 1 {
 		text += fmt.Sprintf(" (%s times until %s)", thousands(m.count), m.last.Format(secondFormat))
 	}
-	for i, s := range m.also {
-		sep := ", "
-		if i == 0 {
-			sep = "; also "
-		}
-		text += sep + finding.SeverityName(s.level) + " " + s.rule
+	if len(m.also) == 0 {
+		return text
 	}
-	return text
+	also := make([]string, len(m.also))
+	for i, s := range m.also {
+		also[i] = finding.SeverityName(s.level) + " " + s.rule
+	}
+	return text + "; also " + strings.Join(also, ", ")
 }
 
 func (s *Summary) factsText(p *Printer) {
