@@ -26,6 +26,9 @@ func (j *Judge) matched(i int, r *rule) {
 	if m.Count == 0 || decided.level > m.Level {
 		m.Level, m.Because = decided.level, decided.because
 	}
+	if r.category != event.Request {
+		m.BodySource = j.object.source
+	}
 	m.Count++
 	if len(m.Elements) < MaxElements {
 		m.Elements = append(m.Elements, j.describe(r, decided))

@@ -250,6 +250,9 @@ func TestMatchesOwnTheirBytes(t *testing.T) {
 	for i := range doc {
 		doc[i] = 'X'
 	}
+	if source := v.Matches[0].BodySource; source != "requestObject" {
+		t.Errorf("the body was read from %q", source)
+	}
 	e := v.Matches[0].Elements[0]
 	if e.Name != "a" || e.Fields["user.username"][0] != "u" || e.Fields["workload.name"][0] != "w-x" {
 		t.Errorf("the match changed with the buffer: %+v", e)
