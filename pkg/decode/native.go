@@ -56,7 +56,6 @@ func (d *Decoder) eventList(o *object, sc *scope) (outcome, bool) {
 		return skipped(ClassEmpty), true
 	}
 	inner := *sc
-	inner.item = true
 	version, _ := d.text(o, keyAPIVersion)
 	inner.old = len(version) > 0 && string(version) != auditV1
 	if inner.env.Format == "" {
@@ -136,17 +135,11 @@ func (d *Decoder) isOld(o *object, sc *scope) bool {
 
 // normalise notes what has to change so that the event is a complete audit.k8s.io/v1 one.
 func (d *Decoder) normalise(o *object, sc *scope, env *event.Envelope, old bool) {
-	hasVersion := o.has(keyAPIVersion)
-	if old && hasVersion {
+	if !d.is(o, keyAPIVersion, auditV1) {
 		d.edits.set(keyAPIVersion, quotedV1)
 	}
-	if sc.item {
-		if !o.has(keyKind) {
-			d.edits.set(keyKind, quotedEvent)
-		}
-		if !hasVersion {
-			d.edits.set(keyAPIVersion, quotedV1)
-		}
+	if !o.has(keyKind) { // items of an EventList have neither
+		d.edits.set(keyKind, quotedEvent)
 	}
 	received := env.Time
 	if old {

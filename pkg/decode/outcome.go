@@ -20,8 +20,8 @@ type scope struct {
 	otherSource bool
 	// composed is true for an event that a recogniser has put together from a service's own fields.
 	composed bool
-	// item is true for elements of an EventList; old, if that list is of an API version before v1.
-	item, old bool
+	// old is true for the items of an EventList of an API version before v1.
+	old bool
 }
 
 // elementKind is the form of a list's elements, where a service's envelope tells it.
@@ -47,7 +47,7 @@ func (sc *scope) wrapped(format string, b []byte) scope {
 	inner := *sc
 	inner.wraps++
 	inner.unit, inner.narrow, inner.inList = sc.stretch(b), false, false
-	inner.item, inner.old, inner.element = false, false, elementAny
+	inner.old, inner.element = false, elementAny
 	if inner.env.Format == "" {
 		inner.env.Format = format
 	}
