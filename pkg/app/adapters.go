@@ -16,6 +16,7 @@ import (
 	"github.com/foretop/foretop/pkg/checkpoint"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sinks/elasticsearch"
+	kafkasink "github.com/foretop/foretop/sinks/kafka"
 	"github.com/foretop/foretop/sinks/ndjson"
 	"github.com/foretop/foretop/sources/file"
 	"github.com/foretop/foretop/sources/kafka"
@@ -166,7 +167,17 @@ func (s *sinkSet) open(cfg *Config, kind, name string, dead bool, log *slog.Logg
 		s.closers = append(s.closers, closeWithin(sink.Close))
 		return sink, nil
 	case "kafka":
-		return nil, errors.New("kafka is no sink of this version")
+		c := *cfg.Kafka
+		if dead {
+			c.Topic = cfg.Core.DeadLetterTopic
+		}
+		sink, err := kafkasink.New(c, kafkasink.Options{DeadLetters: dead, Registerer: r, Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		s.checks[name] = sink
+		s.closers = append(s.closers, closeWithin(sink.Close))
+		return sink, nil
 	}
 	path := cfg.deadLetterPath()
 	if dead {

@@ -10,6 +10,7 @@ import (
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/sinks/elasticsearch"
+	kafkasink "github.com/foretop/foretop/sinks/kafka"
 	"github.com/foretop/foretop/sinks/ndjson"
 	"github.com/foretop/foretop/sources/file"
 	"github.com/foretop/foretop/sources/kafka"
@@ -21,6 +22,7 @@ type Config struct {
 	Sources       []SourceConfig
 	Elasticsearch *elasticsearch.Config
 	NDJSON        *ndjson.Config
+	Kafka         *kafkasink.Config
 	// Values are all settings with their origins, for showing.
 	Values []config.Value
 }
@@ -78,6 +80,7 @@ const (
 	elasticsearchPrefix = config.Prefix + "_ELASTICSEARCH"
 	kibanaPrefix        = config.Prefix + "_KIBANA"
 	ndjsonPrefix        = config.Prefix + "_NDJSON"
+	kafkaSinkPrefix     = config.Prefix + "_SINK_KAFKA"
 )
 
 // shortPrefix starts the variables of a source that is called like its type.
@@ -167,6 +170,17 @@ func (c *Config) fillSinks(l *config.Loader) {
 	if fill("ndjson", ndjsonPrefix, &nd) {
 		c.NDJSON = &nd
 	}
+	var k kafkasink.Config
+	forFindings := slices.Contains(c.Core.Sinks, "kafka")
+	if !forFindings {
+		l.Default(kafkaSinkPrefix+"_TOPIC", c.Core.DeadLetterTopic)
+	}
+	if fill("kafka", kafkaSinkPrefix, &k) {
+		c.Kafka = &k
+		if forFindings && k.Topic == c.Core.DeadLetterTopic {
+			l.Reject(errors.New("FORETOP_SINK_KAFKA_TOPIC and FORETOP_DEAD_LETTERS_TOPIC are the same: findings and dead letters need topics of their own"))
+		}
+	}
 }
 
 // elasticsearchOf adds what the adapter cannot read itself. Files of credentials are read again when they
@@ -204,6 +218,7 @@ func LoadSetupConfig(environ []string, target string) (*SetupConfig, error) {
 		l.Ignore(s.Prefix, s.Adapter)
 	}
 	l.Ignore(ndjsonPrefix, &ndjson.Config{})
+	l.Ignore(kafkaSinkPrefix, &kafkasink.Config{})
 	return c, l.Finish()
 }
 
@@ -242,6 +257,10 @@ func Reference() []config.Section {
 		config.Section{
 			Title: "Sink elasticsearch", Intro: "With `elasticsearch` in `FORETOP_SINKS` or as `FORETOP_DEAD_LETTERS`, and for `foretop setup elasticsearch`.",
 			Variables: config.Describe(elasticsearchPrefix, &elasticsearch.Config{}),
+		},
+		config.Section{
+			Title: "Sink kafka", Intro: "With `kafka` in `FORETOP_SINKS` or as `FORETOP_DEAD_LETTERS`.",
+			Variables: config.Describe(kafkaSinkPrefix, &kafkasink.Config{}),
 		},
 		config.Section{
 			Title: "Sink ndjson", Intro: "With `ndjson` in `FORETOP_SINKS`.",

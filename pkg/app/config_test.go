@@ -73,10 +73,11 @@ func TestWrongConfigurationsSayWhatToDo(t *testing.T) {
 		"a mapping that is none":          {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_FILE_CLUSTER_FROM=subject"}, []string{"FORETOP_FILE_*: CLUSTER_FROM: "}},
 		"a sink that is not asked for":    {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_ELASTICSEARCH_ADDRESSES=http://a:1"}, []string{"FORETOP_ELASTICSEARCH_ADDRESSES has no effect: neither FORETOP_SINKS nor FORETOP_DEAD_LETTERS names elasticsearch"}},
 		"dead letters without their sink": {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_DEAD_LETTERS=elasticsearch"}, []string{"FORETOP_ELASTICSEARCH_ADDRESSES is required"}},
+		"one topic for two things":        {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_SINKS=kafka", "FORETOP_SINK_KAFKA_BROKERS=a:1", "FORETOP_SINK_KAFKA_TOPIC=t", "FORETOP_DEAD_LETTERS=kafka", "FORETOP_DEAD_LETTERS_TOPIC=t"}, []string{"need topics of their own"}},
 		"a typing error in a source":      {[]string{"FORETOP_FILE_PATH=/a"}, []string{"FORETOP_FILE_PATH is no setting", "no source is configured"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := LoadConfig(append(tc.environ, sinkEnv...))
+			_, err := LoadConfig(append(sinkEnv[:2:2], tc.environ...))
 			if tc.want == nil {
 				if err != nil {
 					t.Error(err)
@@ -119,6 +120,18 @@ func TestTheClusterIsTheSourcesElseTheServices(t *testing.T) {
 				t.Errorf("%+v, want %+v", o.Cluster, tc.want)
 			}
 		})
+	}
+}
+
+func TestDeadLettersAloneNeedOneTopic(t *testing.T) {
+	c, err := LoadConfig(append([]string{
+		"FORETOP_FILE_PATHS=/a", "FORETOP_DEAD_LETTERS=kafka", "FORETOP_DEAD_LETTERS_TOPIC=dead", "FORETOP_SINK_KAFKA_BROKERS=a:1",
+	}, sinkEnv...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Kafka.Topic != "dead" {
+		t.Errorf("topic %q", c.Kafka.Topic)
 	}
 }
 

@@ -34,7 +34,7 @@ func showProgress(stderr *os.File, line func() string) (stop func()) {
 				return
 			case <-ticker.C:
 				width, _, err := term.GetSize(int(stderr.Fd()))
-				if err != nil {
+				if err != nil || width < 1 {
 					width = 80
 				}
 				redraw(stderr, cutLine(line(), width-1))

@@ -41,13 +41,14 @@ type Loader struct {
 	env      map[string]string
 	known    map[string]bool
 	inactive map[string]string // why a known variable is not read
+	defaults map[string]string // instead of those of the tags
 	values   []Value
 	problems []error
 }
 
 // NewLoader reads environ, in the form of os.Environ.
 func NewLoader(environ []string) *Loader {
-	l := &Loader{env: make(map[string]string), known: make(map[string]bool), inactive: make(map[string]string)}
+	l := &Loader{env: make(map[string]string), known: make(map[string]bool), inactive: make(map[string]string), defaults: make(map[string]string)}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, Prefix+"_") && !injectedByKubernetes(name, value) {
@@ -86,6 +87,9 @@ func (l *Loader) Inactive(prefix string, spec any, why string) {
 		l.inactive[v.Name], l.inactive[v.Name+fileSuffix] = why, why
 	}
 }
+
+// Default gives a variable another default than its tag does, where another setting decides about it.
+func (l *Loader) Default(name, value string) { l.defaults[name] = value }
 
 // Ignore declares the variables of a struct that other commands read, so that one environment serves all of
 // them.
@@ -147,6 +151,9 @@ func (l *Loader) set(s setting) {
 // FORETOP_FILE_PATH to PATH, knows no files, and takes an empty variable for a given one.
 func (l *Loader) lookup(v Variable) (string, Origin, error) {
 	value, path := l.env[v.Name], l.env[v.Name+fileSuffix]
+	if def := l.defaults[v.Name]; def != "" {
+		v.Default = def
+	}
 	switch {
 	case value != "" && path != "":
 		return "", Unset, fmt.Errorf("%s and %s%s are both set: keep one", v.Name, v.Name, fileSuffix)

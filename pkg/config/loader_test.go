@@ -244,6 +244,21 @@ func TestFileOfNamesTheFileForRotation(t *testing.T) {
 	}
 }
 
+func TestADefaultCanComeFromAnotherSetting(t *testing.T) {
+	for environ, want := range map[string]Value{"": {Text: "b:2", Origin: FromDefault}, "FORETOP_X_BROKERS=a:1": {Text: "a:1", Origin: FromEnv}} {
+		var a adapter
+		l := NewLoader([]string{environ})
+		l.Default("FORETOP_X_BROKERS", "b:2")
+		l.Fill("FORETOP_X", &a)
+		if err := l.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Values()[0]; got.Text != want.Text || got.Origin != want.Origin || a.Brokers[0] != want.Text {
+			t.Errorf("%q: %+v", environ, got)
+		}
+	}
+}
+
 func TestTwoStructsCannotShareAName(t *testing.T) {
 	var a, b adapter
 	l := NewLoader([]string{"FORETOP_X_BROKERS=a:1"})
