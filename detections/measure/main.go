@@ -11,7 +11,9 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,7 +36,7 @@ func run() error {
 	binary := flag.String("foretop", "", "the foretop binary; default: go run ./cmd/foretop")
 	flag.Parse()
 	if *recording == "" || *labels == "" {
-		return fmt.Errorf("--recording and --labels are needed; see the head of this file for their form")
+		return errors.New("--recording and --labels are needed; see the head of this file for their form")
 	}
 	marks, err := readLabels(*labels)
 	if err != nil {
@@ -102,7 +104,7 @@ func countLines(path string) (int, error) {
 		if err == io.EOF {
 			return n, nil
 		}
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -130,9 +132,9 @@ func scan(binary, recording, site string) ([]finding, error) {
 		args = append(args, "--placeholders", site)
 	}
 	args = append(args, recording)
-	command := exec.Command("go", append([]string{"run", "./cmd/foretop"}, args...)...)
+	command := exec.CommandContext(context.Background(), "go", append([]string{"run", "./cmd/foretop"}, args...)...)
 	if binary != "" {
-		command = exec.Command(binary, args...)
+		command = exec.CommandContext(context.Background(), binary, args...) //nolint:gosec // the user names the program
 	}
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()

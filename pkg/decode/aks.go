@@ -35,7 +35,7 @@ func (d *Decoder) recordElement(o *object, sc *scope) outcome {
 	}
 	if data := o.raw(keyData); len(data) > 0 && data[0] == '"' && len(o.members) <= 2 {
 		inner := *sc
-		inner.env.Format = firstFormat(sc, FormatEKS)
+		inner.env.Format = firstFormat(sc)
 		return d.base64Value(data, o.b, &inner)
 	}
 	return d.object(o, sc)
@@ -65,7 +65,7 @@ func (d *Decoder) azureRecord(o *object, sc *scope) outcome {
 
 // azureResource reads the cluster from the resource id, which arrives in upper case, so that only its
 // lower-case form is the same for all records:
-// /SUBSCRIPTIONS/<guid>/RESOURCEGROUPS/<group>/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<name>
+// /SUBSCRIPTIONS/<guid>/RESOURCEGROUPS/<group>/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<name>.
 func (d *Decoder) azureResource(o *object, sc *scope) {
 	text, ok := d.text(o, keyResourceID)
 	if !ok {

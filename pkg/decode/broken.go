@@ -1,6 +1,9 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // brokenStretch bounds what a fault spoils: from b[i], where a value began, to the end of the line that
 // is broken. A line ends a cut value: raw newlines cannot stand in JSON strings, and a line that begins
@@ -183,8 +186,8 @@ func appendClosers(dst, b []byte, depth int) []byte {
 			i++
 		}
 	}
-	for k := len(open) - 1; k >= 0; k-- {
-		dst = append(dst, open[k])
+	for _, o := range slices.Backward(open) {
+		dst = append(dst, o)
 	}
 	return dst
 }

@@ -30,7 +30,7 @@ func (d *Decoder) cloudWatch(o *object, sc *scope) (outcome, bool) {
 	if list := o.rawOrPartial(keyEvents); len(list) > 0 && list[0] == '[' && d.isLogAnswer(list) {
 		inner := *sc
 		inner.element = elementCloudWatch
-		inner.env.Format = firstFormat(sc, FormatEKS)
+		inner.env.Format = firstFormat(sc)
 		inner.env.Cloud.Provider = "aws"
 		o.enter(list)
 		_, out := d.arrayAt(list, 0, &inner)
@@ -38,18 +38,18 @@ func (d *Decoder) cloudWatch(o *object, sc *scope) (outcome, bool) {
 	}
 	if o.has(keyLogStreamName) && o.slot[keyMessage] != 0 {
 		inner := *sc
-		inner.env.Format = firstFormat(sc, FormatEKS)
+		inner.env.Format = firstFormat(sc)
 		inner.env.Cloud.Provider = "aws"
 		return d.cloudWatchEvent(o, &inner), true
 	}
 	return outcome{}, false
 }
 
-func firstFormat(sc *scope, format string) string {
+func firstFormat(sc *scope) string {
 	if sc.env.Format != "" {
 		return sc.env.Format
 	}
-	return format
+	return FormatEKS
 }
 
 // isLogAnswer tells a list of log events from other things called events, by its first element.
@@ -64,7 +64,7 @@ func (d *Decoder) subscription(o *object, list []byte, sc *scope) outcome {
 	inner := *sc
 	inner.element = elementCloudWatch
 	env := &inner.env
-	env.Format = firstFormat(sc, FormatEKS)
+	env.Format = firstFormat(sc)
 	env.Cloud.Provider = "aws"
 	if owner, ok := d.text(o, keyOwner); ok {
 		env.Cloud.AccountID = d.cluster.intern(owner)

@@ -339,7 +339,7 @@ func (f *Framer) fill() error {
 		if err != nil {
 			// What has been read is cut once more before the error is returned.
 			f.eof, f.err = true, err
-			return nil
+			return nil //nolint:nilerr // Next returns it when the rest is out
 		}
 		if n > 0 {
 			f.eof = false

@@ -24,7 +24,7 @@ func allFrames(t *testing.T, f *Framer) []Frame {
 	var all []Frame
 	for {
 		frame, err := f.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if frame, ok := f.Flush(); ok {
 				all = append(all, frame)
 			}

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 )
 
@@ -58,9 +59,9 @@ var (
 		"objectRef.uid", "objectRef.resourceVersion", "requestReceivedTimestamp",
 	}
 	// A part of a split entry has a share of the bodies only.
-	gkeSplitMissing  = append(gkeMissing[:len(gkeMissing):len(gkeMissing)], "requestObject", "responseObject")
+	gkeSplitMissing  = append(slices.Clip(gkeMissing), "requestObject", "responseObject")
 	gkeInferred      = []string{"stage", "verb", "requestURI", "objectRef"}
-	gkeInferredCode  = append(gkeInferred[:len(gkeInferred):len(gkeInferred)], "responseStatus.code")
+	gkeInferredCode  = append(slices.Clip(gkeInferred), "responseStatus.code")
 	gkeServiceName   = "k8s.io"
 	gkeDryRun        = "command.gke.io/dryRun"
 	gkeStatusPayload = "core.k8s.io/v1.Status"
@@ -146,7 +147,9 @@ func (d *Decoder) composeGKE(o, p *object, sc *scope) (event []byte, ok bool) {
 	if dryRun := d.find(labels, gkeDryRun); len(dryRun) > 2 {
 		uri += "?dryRun=All"
 	}
-	b := append(d.built, `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":`...)
+	from := len(d.built)
+	b := d.built
+	b = append(b, `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":`...)
 	b = appendQuoted(b, id)
 	b = append(appendQuoted(append(b, `,"stage":`...), []byte(d.gkeStage(o))), `,"requestURI":`...)
 	b = append(appendQuoted(b, []byte(uri)), `,"verb":`...)
@@ -165,8 +168,8 @@ func (d *Decoder) composeGKE(o, p *object, sc *scope) (event []byte, ok bool) {
 	if len(labels) > 0 && labels[0] == '{' {
 		b = append(append(b, `,"annotations":`...), labels...)
 	}
-	from := len(d.built)
-	d.built = append(b, '}')
+	b = append(b, '}')
+	d.built = b
 	return d.built[from:], true
 }
 

@@ -51,7 +51,7 @@ func (g *gunzipper) unzip(b []byte, limit int) ([]byte, error) {
 		switch {
 		case len(g.out) > limit:
 			return g.out[:limit], errUnzippedTooLarge
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return g.out, nil
 		case err != nil:
 			return g.out, err

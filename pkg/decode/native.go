@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -305,10 +306,8 @@ func (d *Decoder) repeated(o *object, sc *scope, id, verb []byte) repeat {
 		twin = twin*31 + maphash.Bytes(d.seed, part)
 	}
 	for _, r := range d.ranges[:sc.wrappers] {
-		for _, seen := range d.twins[r.from:r.to] {
-			if seen == twin {
-				return repeatTwin
-			}
+		if slices.Contains(d.twins[r.from:r.to], twin) {
+			return repeatTwin
 		}
 	}
 	d.twins = append(d.twins, twin)
@@ -335,10 +334,8 @@ func (s *hashSet) reset() {
 
 // add reports whether h is new.
 func (s *hashSet) add(h uint64) bool {
-	for _, seen := range s.few {
-		if seen == h {
-			return false
-		}
+	if slices.Contains(s.few, h) {
+		return false
 	}
 	if len(s.few) < maxFew {
 		s.few = append(s.few, h)

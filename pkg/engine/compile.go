@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -311,7 +312,7 @@ func (m *matcher) addValue(item *sigma.Item, v sigma.Value) {
 	case v.Kind == sigma.Null:
 		m.null = true
 	case v.Kind == sigma.Bool:
-		m.exact[fmt.Sprint(v.Bool)] = struct{}{}
+		m.exact[strconv.FormatBool(v.Bool)] = struct{}{}
 	case v.Kind == sigma.Number:
 		m.numbers = append(m.numbers, v.Number)
 		m.exact[text] = struct{}{}

@@ -115,8 +115,8 @@ func annotation(key string) func(*Judge, int32) {
 // query gives the raw query of the requestURI.
 func (j *Judge) query() []byte {
 	uri := j.uri()
-	if i := bytes.IndexByte(uri, '?'); i >= 0 {
-		return uri[i+1:]
+	if _, after, ok := bytes.Cut(uri, []byte{'?'}); ok {
+		return after
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -149,12 +150,12 @@ func (j *Judge) searchPodSpecs() {
 				continue
 			}
 			if child.isObject() {
-				walk(child, inner, append(at[:len(at):len(at)], string(key)))
+				walk(child, inner, append(slices.Clip(at), string(key)))
 			}
 			if child.isArray() {
 				number := 0
 				for e := open(child, 0); e.element(); number++ {
-					walkElement(walk, e.value(), inner, append(at[:len(at):len(at)], string(key)))
+					walkElement(walk, e.value(), inner, append(slices.Clip(at), string(key)))
 				}
 			}
 		}
@@ -190,7 +191,7 @@ func (j *Judge) judgePodSpec(spec, meta span, template []string) {
 	if !spec.isObject() {
 		return
 	}
-	base := strings.Join(append(template[:len(template):len(template)], "spec"), ".")
+	base := strings.Join(append(slices.Clip(template), "spec"), ".")
 	if meta != nil && !j.set.podMetadata.root.leaf() {
 		j.captureClean(meta, j.set.podMetadata)
 	}

@@ -157,17 +157,17 @@ func (j *Judge) collectEvidence(e *Element, r *rule, x sigma.Expr) {
 			}
 		}
 	case sigma.Ref:
-		j.evidenceOf(e, r, r.names[x], &r.selections[x])
+		j.evidenceOf(e, r.names[x], &r.selections[x])
 	}
 }
 
-func (j *Judge) evidenceOf(e *Element, r *rule, selection string, t *tree) {
+func (j *Judge) evidenceOf(e *Element, selection string, t *tree) {
 	if j.tree(t) != yes {
 		return
 	}
 	if t.kind != leafTree {
 		for i := range t.kids {
-			j.evidenceOf(e, r, selection, &t.kids[i])
+			j.evidenceOf(e, selection, &t.kids[i])
 		}
 		return
 	}

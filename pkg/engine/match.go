@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -82,10 +83,8 @@ func (j *Judge) matchOf(i int, r *rule) *Match {
 }
 
 func (m *Match) suppress(title string) {
-	for _, t := range m.Suppressed {
-		if t == title {
-			return
-		}
+	if slices.Contains(m.Suppressed, title) {
+		return
 	}
 	m.Suppressed = append(m.Suppressed, title)
 }

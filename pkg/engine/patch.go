@@ -141,7 +141,7 @@ func (j *Judge) podTouched(p *podSpec) bool {
 		return true
 	}
 	if patch.isArray() {
-		at := append(p.template[:len(p.template):len(p.template)], "spec")
+		at := slices.Concat(p.template, []string{"spec"})
 		for _, o := range operations(patch) {
 			if overlaps(o.path, at) && (len(o.path) <= len(at) || !slices.Contains(elementLists, o.path[len(at)])) {
 				return true
@@ -179,7 +179,7 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 		return true
 	}
 	if patch.isArray() {
-		return touchedByOperation(patch, append(p.template[:len(p.template):len(p.template)], "spec", list), number)
+		return touchedByOperation(patch, append(slices.Clip(p.template), "spec", list), number)
 	}
 	if list != "volumes" && p.patch.get("securityContext") != nil {
 		return true // containers inherit it

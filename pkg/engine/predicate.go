@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -78,17 +79,10 @@ func (j *Judge) anyUnknown(p *predicate) bool {
 	if p.field == "" {
 		return true
 	}
-	for _, id := range p.slots {
-		if j.isUnknown(id) {
-			return true
-		}
+	if slices.ContainsFunc(p.slots, j.isUnknown) {
+		return true
 	}
-	for _, id := range p.others {
-		if j.isUnknown(id) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.others, j.isUnknown)
 }
 
 // holds decides on what the slots have, as if nothing were unknown.
@@ -191,10 +185,8 @@ func (j *Judge) equals(p *predicate, m *matcher, v value) bool {
 	}
 	if len(m.numbers) > 0 {
 		if n, ok := parseNumber(v.text); ok {
-			for _, want := range m.numbers {
-				if n == want {
-					return true
-				}
+			if slices.Contains(m.numbers, n) {
+				return true
 			}
 		}
 	}

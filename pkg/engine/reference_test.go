@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -334,12 +335,7 @@ func namesStage(d *sigma.Detection) bool {
 		case *sigma.Item:
 			return n.Field == "stage"
 		}
-		for _, k := range kids {
-			if walk(k) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(kids, walk)
 	}
 	for _, s := range d.Selections {
 		if walk(s.Match) {

@@ -14,15 +14,15 @@ const (
 // they mean nesting to Elasticsearch: authorization_k8s_io/decision, authorization_k8s_io_decision. ok is
 // false, and nothing is allocated, if the name is no such spelling.
 func AnnotationName[T string | []byte](name T) (real string, ok bool) {
-	slash, under, dots := -1, false, false
+	under, dots := false, false
 	for i := range len(name) {
 		switch name[i] {
 		case '/':
-			if slash = i; !under || dots {
+			if !under || dots {
 				return "", false
 			}
 			// The part before the slash is a DNS name, in which no underscore is legal.
-			return strings.ReplaceAll(string(name[:slash]), "_", ".") + string(name[slash:]), true
+			return strings.ReplaceAll(string(name[:i]), "_", ".") + string(name[i:]), true
 		case '_':
 			under = true
 		case '.':

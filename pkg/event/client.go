@@ -2,6 +2,7 @@ package event
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -10,9 +11,9 @@ import (
 // the result is not the last entry: then the client may have chosen it (X-Forwarded-For), and no
 // exception may rest on it.
 func ClientAddress(sourceIPs []string, trusted []netip.Prefix) (address string, forwarded bool) {
-	for i := len(sourceIPs) - 1; i >= 0; i-- {
-		if !inPrefixes(sourceIPs[i], trusted) || i == 0 {
-			return sourceIPs[i], i != len(sourceIPs)-1
+	for i, sourceIP := range slices.Backward(sourceIPs) {
+		if !inPrefixes(sourceIP, trusted) || i == 0 {
+			return sourceIP, i != len(sourceIPs)-1
 		}
 	}
 	return "", false

@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Category is the kind of a derived record: what a rule names in logsource.category.
 type Category string
@@ -182,10 +185,5 @@ func (f Field) appliesTo(c Category) bool {
 	if f.In == nil {
 		return true
 	}
-	for _, in := range f.In {
-		if in == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.In, c)
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,8 +72,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 
 // plain keeps what encoding/json quotes from the event out of the error.
 func plain(err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("syntax error at byte %d", syntax.Offset)
 	}
 	return errors.New("wrong type")
@@ -314,20 +314,16 @@ func unescape(s string) string {
 // DryRun is true if the request asked to change nothing: in its query, in the options that a delete has as
 // its body, or by what GKE reports instead of the query.
 func (e *Event) DryRun() bool {
-	for _, v := range e.query("dryRun") {
-		if v == "All" {
-			return true
-		}
+	if slices.Contains(e.query("dryRun"), "All") {
+		return true
 	}
 	if v := e.Annotations["command.gke.io/dryRun"]; v == "All" || v == "true" {
 		return true
 	}
 	if e.Verb == "delete" || e.Verb == "deletecollection" {
 		if options, err := object(e.RequestObject); err == nil {
-			for _, v := range list(options["dryRun"], "") {
-				if v == "All" {
-					return true
-				}
+			if slices.Contains(list(options["dryRun"], ""), "All") {
+				return true
 			}
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -109,7 +109,7 @@ type scripted struct{}
 func (scripted) Process(_ context.Context, source string, b *Batch, fx *Effects) {
 	for i := range b.Records {
 		origin := Origin{Source: source, Stream: b.Stream, Pos: b.Records[i].Pos}
-		for _, word := range strings.Fields(string(b.Records[i].Body)) {
+		for word := range strings.FieldsSeq(string(b.Records[i].Body)) {
 			fx.Counts.Items++
 			id, isDoc := strings.CutPrefix(word, "doc:")
 			switch {
@@ -201,9 +201,7 @@ func (s *fakeSink) ids() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[string]int, len(s.stored))
-	for id, n := range s.stored {
-		out[id] = n
-	}
+	maps.Copy(out, s.stored)
 	return out
 }
 
@@ -228,7 +226,7 @@ func config(sink, dead Sink, sources ...*memSource) Config {
 		Sinks:        []NamedSink{{Name: "es", Sink: sink}},
 		DeadLetters:  NamedSink{Name: "dlq", Sink: dead},
 		Workers:      2,
-		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:       slog.New(slog.DiscardHandler),
 	}
 	for i, s := range sources {
 		c.Sources = append(c.Sources, NamedSource{Name: fmt.Sprintf("src%d", i), Source: s})

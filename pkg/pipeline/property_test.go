@@ -133,7 +133,7 @@ func (s storm) checkKept(bad *complaints, bodies []string, sinks []*fakeSink, de
 		if strings.Contains(body, "panic") {
 			continue // the record is one dead letter: none of its documents is made
 		}
-		for _, word := range strings.Fields(body) {
+		for word := range strings.FieldsSeq(body) {
 			id, isDoc := strings.CutPrefix(word, "doc:")
 			if !isDoc {
 				continue

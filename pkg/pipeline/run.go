@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -224,7 +225,7 @@ func (p *Pipeline) startDrain() {
 }
 
 func (p *Pipeline) deliveries() []*delivery {
-	return append(p.sinks[:len(p.sinks):len(p.sinks)], p.dead)
+	return append(slices.Clip(p.sinks), p.dead)
 }
 
 func (p *Pipeline) sourceErrors() error {

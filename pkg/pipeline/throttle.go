@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -49,7 +50,7 @@ func (t *Throttle) Log(level slog.Level, key, msg string, args ...any) {
 		t.mu.Unlock()
 		return
 	default:
-		args = append(args[:len(args):len(args)], "repeated", o.since)
+		args = append(slices.Clip(args), "repeated", o.since)
 		o.last, o.since = now, 0
 	}
 	t.mu.Unlock()

@@ -23,7 +23,7 @@ func (d *document) condition(n *yaml.Node, det *Detection, at *yaml.Node) Expr {
 		names[i] = s.Name
 	}
 	p := parser{names: names}
-	var any Or
+	var conditions Or
 	for _, c := range nodes {
 		if c.Kind != yaml.ScalarNode || isNull(c) {
 			d.fail(c, "a condition must be text such as selection and not filter")
@@ -34,16 +34,16 @@ func (d *document) condition(n *yaml.Node, det *Detection, at *yaml.Node) Expr {
 			d.fail(c, "condition: %s", err)
 			return nil
 		}
-		any = append(any, e)
+		conditions = append(conditions, e)
 	}
-	switch len(any) {
+	switch len(conditions) {
 	case 0:
 		d.fail(n, "the list of conditions is empty; write one")
 		return nil
 	case 1:
-		return any[0]
+		return conditions[0]
 	}
-	return any
+	return conditions
 }
 
 // parser is a recursive descent over one condition. Precedence, loosest first: or, and, not.

@@ -65,7 +65,7 @@ func (d *document) selection(n *yaml.Node, name string) Node {
 }
 
 func (d *document) list(n *yaml.Node, name string) Node {
-	var any AnyOf
+	var maps AnyOf
 	var keywords []*yaml.Node
 	for _, e := range n.Content {
 		switch {
@@ -73,7 +73,7 @@ func (d *document) list(n *yaml.Node, name string) Node {
 			keywords = append(keywords, e)
 		case e.Kind == yaml.MappingNode && len(e.Content) > 0:
 			if m := d.items(e, name); m != nil {
-				any = append(any, m)
+				maps = append(maps, m)
 			}
 		default:
 			d.fail(e, "selection %s: a list holds maps or keywords, no lists and nothing empty", name)
@@ -81,14 +81,14 @@ func (d *document) list(n *yaml.Node, name string) Node {
 	}
 	if len(keywords) > 0 {
 		item := d.item(n, "", keywords)
-		if len(any) == 0 {
+		if len(maps) == 0 {
 			return item
 		}
 		if item != nil {
-			any = append(any, item)
+			maps = append(maps, item)
 		}
 	}
-	return any
+	return maps
 }
 
 func (d *document) items(m *yaml.Node, name string) Node {

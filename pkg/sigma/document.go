@@ -3,8 +3,9 @@ package sigma
 import (
 	"strings"
 
-	"github.com/foretop/foretop/pkg/event"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/foretop/foretop/pkg/event"
 )
 
 // read finds out what the document is and adds it to the collection.
@@ -16,7 +17,7 @@ func (d *document) read() {
 	if n := value(d.root, "title"); n != nil && n.Kind == yaml.ScalarNode {
 		d.title = strings.TrimSpace(n.Value)
 	}
-	_, extension := find(d.root, "x-foretop")
+	extension := value(d.root, "x-foretop")
 	d.own = extension != nil
 	detection, filter, correlation := value(d.root, "detection"), value(d.root, "filter"), value(d.root, "correlation")
 	if correlation != nil && detection == nil && filter == nil {
@@ -47,7 +48,7 @@ func (d *document) read() {
 // logsource reads the log source and decides whether the document is for us. Others are counted, whatever
 // else is in them. sigma is true if the document otherwise looks like a Sigma document.
 func (d *document) logsource(sigma bool) (ls Logsource, ours bool) {
-	_, n := find(d.root, "logsource")
+	n := value(d.root, "logsource")
 	if n == nil || n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		switch {
 		case !sigma && !d.own && n == nil:

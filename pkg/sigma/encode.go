@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -134,7 +135,7 @@ func dashes(parts []Part) ([][]Part, error) {
 			var next [][]Part
 			for _, v := range variants {
 				for _, d := range dashRunes {
-					next = append(next, append(v[:len(v):len(v)], Part{Literal: string(d)}))
+					next = append(next, append(slices.Clip(v), Part{Literal: string(d)}))
 				}
 			}
 			variants = next
@@ -147,10 +148,8 @@ func dashes(parts []Part) ([][]Part, error) {
 }
 
 func isDash(runes []rune, i int) bool {
-	for _, d := range dashRunes {
-		if runes[i] == d {
-			return (i == 0 || !isWord(runes[i-1])) && i+1 < len(runes) && isWord(runes[i+1])
-		}
+	if slices.Contains(dashRunes, runes[i]) {
+		return (i == 0 || !isWord(runes[i-1])) && i+1 < len(runes) && isWord(runes[i+1])
 	}
 	return false
 }

@@ -21,7 +21,7 @@ func (d *document) readFilter(ls Logsource) {
 	d.readExtension(filterExtension)
 	f.Foretop = d.extension
 	f.Detection = d.readDetection(n, "filter", "rules")
-	_, rules := find(n, "rules")
+	rules := value(n, "rules")
 	switch f.Rules = d.texts(rules, "filter.rules"); {
 	case rules == nil:
 		d.fail(n, "filter.rules is missing; list the ids or names of rules, or write any")

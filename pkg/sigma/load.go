@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"maps"
@@ -224,7 +225,8 @@ var productLine = regexp.MustCompile(`(?m)^[ \t]*product:[ \t]*["']?([A-Za-z0-9_
 // product: a broken rule for another system is not ours to stop on.
 func (d *document) badSyntax(text []byte, err error) {
 	line := d.offset + 1
-	if s, ok := err.(*syntaxError); ok {
+	s := &syntaxError{}
+	if errors.As(err, &s) {
 		line = d.offset + s.line
 	}
 	products := productLine.FindAllSubmatch(text, -1)

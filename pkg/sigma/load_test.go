@@ -68,12 +68,12 @@ func TestARuleAndItsFilterLoadFromOneFile(t *testing.T) {
 }
 
 // replaced is text with one part exchanged; the part must be there.
-func replaced(t *testing.T, text, old, new string) string {
+func replaced(t *testing.T, text, part, by string) string {
 	t.Helper()
-	if !strings.Contains(text, old) {
-		t.Fatalf("%q is not in the text", old)
+	if !strings.Contains(text, part) {
+		t.Fatalf("%q is not in the text", part)
 	}
-	return strings.Replace(text, old, new, 1)
+	return strings.Replace(text, part, by, 1)
 }
 
 const thirdParty = `title: Deleting namespaces

@@ -127,7 +127,7 @@ const (
 	OpFieldRef
 	// OpLT to OpGTE compare numbers.
 	OpLT
-	OpLTE
+	OpLTE //nolint:revive // the comment of OpLT is for all four
 	OpGT
 	OpGTE
 	// OpTime compares Item.TimePart of an RFC 3339 field with Value.Number.

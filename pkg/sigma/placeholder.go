@@ -19,7 +19,7 @@ func (d *document) expand(parts []Part) ([][]Part, error) {
 		next := make([][]Part, 0, len(variants)*len(alternatives))
 		for _, v := range variants {
 			for _, a := range alternatives {
-				next = append(next, append(v[:len(v):len(v)], a...))
+				next = append(next, append(slices.Clip(v), a...))
 			}
 		}
 		variants = next

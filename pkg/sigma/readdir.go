@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +72,7 @@ func (r *dirReader) dir(name string, above []fs.FileInfo) error {
 					return fmt.Errorf("%s: the link leads back to a directory above it; remove it", full)
 				}
 			}
-			if err := r.dir(full, append(above[:len(above):len(above)], info)); err != nil {
+			if err := r.dir(full, append(slices.Clip(above), info)); err != nil {
 				return err
 			}
 		case info.Mode().IsRegular() && r.wanted(e.Name()):

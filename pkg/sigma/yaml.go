@@ -91,7 +91,7 @@ func parse(text []byte) (root *yaml.Node, err error) {
 	}
 	var more yaml.Node
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, describeSyntax(fmt.Errorf("text follows the end of the document"))
+		return nil, describeSyntax(errors.New("text follows the end of the document"))
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
 		return nil, &syntaxError{line: 1, text: "the document is empty"}
@@ -110,22 +110,17 @@ func describeSyntax(err error) *syntaxError {
 	return &syntaxError{line: line, text: clip(text)}
 }
 
-// find returns the key and value nodes of key in a mapping, nil if it is not there.
-func find(m *yaml.Node, key string) (k, v *yaml.Node) {
+// value returns the value node of key in a mapping, nil if it is not there.
+func value(m *yaml.Node, key string) *yaml.Node {
 	if m == nil || m.Kind != yaml.MappingNode {
-		return nil, nil
+		return nil
 	}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Kind == yaml.ScalarNode && m.Content[i].Value == key {
-			return m.Content[i], m.Content[i+1]
+			return m.Content[i+1]
 		}
 	}
-	return nil, nil
-}
-
-func value(m *yaml.Node, key string) *yaml.Node {
-	_, v := find(m, key)
-	return v
+	return nil
 }
 
 // isNull is true for an absent node and for YAML's null.

@@ -36,7 +36,7 @@ func openFile(path string) (*file, error) {
 }
 
 func (f *file) open() error {
-	osFile, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // the operator's path
+	osFile, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

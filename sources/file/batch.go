@@ -113,11 +113,11 @@ type checks struct {
 
 type positionCheck struct {
 	next  int64
-	check print
+	check imprint
 }
 
 func (c *checks) add(next int64, before []byte) {
-	check := print{}
+	check := imprint{}
 	if len(before) > 0 {
 		check = printOf(before)
 	}
@@ -127,7 +127,7 @@ func (c *checks) add(next int64, before []byte) {
 }
 
 // at returns the check of position next and forgets those before it.
-func (c *checks) at(next int64) print {
+func (c *checks) at(next int64) imprint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.list {
@@ -137,5 +137,5 @@ func (c *checks) at(next int64) print {
 			return check
 		}
 	}
-	return print{}
+	return imprint{}
 }

@@ -23,31 +23,31 @@ const (
 	checkLength = 256
 )
 
-// print recognises content by its beginning, wherever it has been moved, copied or compressed to.
-type print struct {
+// imprint recognises content by its beginning, wherever it has been moved, copied or compressed to.
+type imprint struct {
 	Length int    `json:"length"`
 	SHA256 string `json:"sha256"`
 }
 
-func printOf(head []byte) print {
+func printOf(head []byte) imprint {
 	sum := sha256.Sum256(head)
-	return print{len(head), hex.EncodeToString(sum[:])}
+	return imprint{len(head), hex.EncodeToString(sum[:])}
 }
 
 // matches says that content which begins with head may be the content that p was made of.
-func (p print) matches(head []byte) bool {
+func (p imprint) matches(head []byte) bool {
 	return p.Length > 0 && p.Length <= len(head) && printOf(head[:p.Length]) == p
 }
 
 // position is what the store knows about one content.
 type position struct {
-	Path   string `json:"path"`
-	Device uint64 `json:"device"`
-	Inode  uint64 `json:"inode"`
-	Print  print  `json:"print"`
+	Path   string  `json:"path"`
+	Device uint64  `json:"device"`
+	Inode  uint64  `json:"inode"`
+	Print  imprint `json:"print"`
 	// Offset is where to go on, in the decompressed content. Check is made of what stands before it.
-	Offset int64 `json:"offset"`
-	Check  print `json:"check,omitzero"`
+	Offset int64   `json:"offset"`
+	Check  imprint `json:"check,omitzero"`
 	// Size and ModTime describe the file when it had been read to its end.
 	Size    int64     `json:"size,omitempty"`
 	ModTime time.Time `json:"mod_time,omitzero"`
@@ -151,7 +151,7 @@ func readHead(r io.Reader) ([]byte, error) {
 
 // skipTo reads away what stands before offset, and says whether it ends as check demands. A position
 // without a check is taken on trust.
-func skipTo(r io.Reader, offset int64, check print) (bool, error) {
+func skipTo(r io.Reader, offset int64, check imprint) (bool, error) {
 	lead := offset - int64(check.Length)
 	if lead < 0 {
 		return false, nil

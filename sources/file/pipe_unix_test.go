@@ -23,7 +23,7 @@ func TestNamedPipesAreRead(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			f.Write(gz(lines(0, 3))) //nolint:errcheck // the reader reports what is missing
+			f.Write(gz(lines(0, 3)))
 			f.Close()
 		}()
 		to, _ := read(t, Config{Paths: []string{path}})

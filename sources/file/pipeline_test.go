@@ -81,7 +81,7 @@ func TestNothingIsLostBetweenFilesAndASinkThatIsDownAtTimes(t *testing.T) {
 			store.set(false)
 		}()
 		run(10 * time.Minute)
-		for _, id := range strings.Fields(numbers(0, 3000)) {
+		for id := range strings.FieldsSeq(numbers(0, 3000)) {
 			if store.stored[id] != 1 {
 				t.Fatalf("%s was stored %d times", id, store.stored[id])
 			}

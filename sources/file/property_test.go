@@ -127,7 +127,7 @@ func (l *life) rotate(name string, how func(from, to string)) {
 }
 
 func (l *life) check() error {
-	for _, word := range strings.Fields(l.to.take()) {
+	for word := range strings.FieldsSeq(l.to.take()) {
 		l.got[word]++
 	}
 	var bad []error

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +73,7 @@ func TestContentIsReadWhateverItIsPackedIn(t *testing.T) {
 
 func TestWhatComesBeforeAFaultIsJudged(t *testing.T) {
 	many := lines(0, 20_000)
-	rng := rand.New(rand.NewSource(1))
+	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 2000 { // so that it does not compress to nothing
 		many += fmt.Sprintf("{\"n\":%d,\"r\":\"%x\"}\n", i, rng.Uint64())
 	}
@@ -171,7 +171,7 @@ func TestAnUnreadableDirectoryDoesNotStopTheOthers(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "a"), 0); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Chmod(filepath.Join(dir, "a"), 0o700) //nolint:errcheck // so that it can be removed
+	defer os.Chmod(filepath.Join(dir, "a"), 0o700)
 	to, s := read(t, Config{Paths: []string{dir}})
 	if bad := s.Unreadable(); len(bad) != 1 || !errors.Is(bad[0], fs.ErrPermission) || to.take() != `{"b":1}` {
 		t.Errorf("unreadable: %v", bad)

@@ -37,7 +37,7 @@ func TestATruncatedFileIsReadFromItsBeginning(t *testing.T) {
 				w.t.Fatal(err)
 			}
 			defer f.Close()
-			f.WriteAt([]byte(lines(20, 2)), int64(len(long)+len(lines(1, 2)))) //nolint:errcheck // read back below
+			f.WriteAt([]byte(lines(20, 2)), int64(len(long)+len(lines(1, 2))))
 		}, numbers(20, 2)},
 	}
 	for _, tt := range tests {
@@ -246,7 +246,7 @@ func TestARenamedFileIsReadToItsEndBesideTheNewOne(t *testing.T) {
 		w.rename("audit.log", "elsewhere") // not what a rotation calls it, so that only the open file leads there
 		appendTo(t, w.path("audit.log"), lines(10, 2))
 		w.expect(2*time.Second, numbers(10, 2))
-		writer.WriteString(lines(2, 1) + `{"n":3`) //nolint:errcheck // read back below
+		writer.WriteString(lines(2, 1) + `{"n":3`)
 		w.expect(2*time.Second, numbers(2, 1))
 		w.expect(rotateGrace+5*time.Second, `{"n":3`)
 		if n := w.src.follow.open.Load(); n != 1 {

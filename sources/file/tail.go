@@ -137,7 +137,7 @@ func (t *tail) read() (outcome, error) {
 				}
 			}
 		case t.f.ctx.Err() != nil:
-			return stopped, nil
+			return stopped, nil //nolint:nilerr // what an ending run runs into is no error
 		case errors.Is(err, errOther):
 			// An unfinished last line is left to the copy that was made before the file was cut.
 			return other, nil
@@ -284,7 +284,7 @@ func (t *tail) flushLine() error {
 }
 
 // readCompressed reads a compressed file to its end. It does not grow.
-func (t *tail) readCompressed(offset int64, check print) (outcome, error) {
+func (t *tail) readCompressed(offset int64, check imprint) (outcome, error) {
 	c, err := newContent(t.f.ctx, counting{io.NewSectionReader(t.file, 0, 1<<62), &t.f.s.progress.bytes})
 	if err != nil {
 		return failed, err

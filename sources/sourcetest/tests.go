@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -62,9 +63,9 @@ func testOwnership(t *testing.T, s *suite) {
 		settled = len(c.got)
 		c.mu.Unlock()
 		done := make(chan struct{}, len(batch))
-		for i := len(batch) - 1; i >= 0; i-- {
+		for _, b := range slices.Backward(batch) {
 			go func() {
-				c.done(batch[i], nil)
+				c.done(b, nil)
 				done <- struct{}{}
 			}()
 		}

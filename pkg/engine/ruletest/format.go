@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/sigma"
-	"go.yaml.in/yaml/v3"
 )
 
 // testFile is a test file as read, with the variants of its cases written out.

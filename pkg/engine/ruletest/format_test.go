@@ -4,8 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foretop/foretop/pkg/sigma"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/foretop/foretop/pkg/sigma"
 )
 
 func TestWrongTestFilesAreProblems(t *testing.T) {

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/foretop/foretop/pkg/engine"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/foretop/foretop/pkg/engine"
 )
 
 var update = flag.Bool("update", false, "write the goldens")
