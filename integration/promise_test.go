@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,7 +59,7 @@ func TestEveryFindingIsStoredOnceWhateverHappens(t *testing.T) {
 	successor := p.service(t, "successor", "foretop")
 	eventually(t, 2*time.Minute, func(ctx context.Context) error {
 		if n, err := successor.metric(ctx, "foretop_source_partitions", ""); err != nil || n == 0 {
-			return fmt.Errorf("it has %.0f partitions, %v", n, err)
+			return errors.Join(fmt.Errorf("it has %.0f partitions", n), err)
 		}
 		return nil
 	})
@@ -431,7 +432,7 @@ func (s *service) balance(t *testing.T) {
 	t.Helper()
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
 		if n, err := s.metric(ctx, "foretop_records_inflight", ""); err != nil || n != 0 {
-			return fmt.Errorf("%.0f records in flight, %w", n, err)
+			return errors.Join(fmt.Errorf("%.0f records in flight", n), err)
 		}
 		return nil
 	})

@@ -132,9 +132,9 @@ func scan(binary, recording, site string) ([]finding, error) {
 		args = append(args, "--placeholders", site)
 	}
 	args = append(args, recording)
-	command := exec.CommandContext(context.Background(), "go", append([]string{"run", "./cmd/foretop"}, args...)...)
+	command := exec.CommandContext(context.Background(), "go", append([]string{"run", "./cmd/foretop"}, args...)...) //nolint:gosec // the arguments are the user's own
 	if binary != "" {
-		command = exec.CommandContext(context.Background(), binary, args...) //nolint:gosec // the user names the program
+		command = exec.CommandContext(context.Background(), binary, args...)
 	}
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
