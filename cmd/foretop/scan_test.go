@@ -75,6 +75,14 @@ func cutGzip(t *testing.T, text string) string {
 	return write(t, filepath.Join(t.TempDir(), "cut.log.gz"), b.String()[:b.Len()-12])
 }
 
+func TestScanSaysThatItSkippedInvalidRules(t *testing.T) {
+	own := rules(t)
+	write(t, filepath.Join(own, "bad.yml"), fmt.Sprintf(rule, "list", 3, "extreme"))
+	r := foretop(t, []byte(lines(audit(1, "get", "alice"))), nil, "scan", "--no-builtin", "--rules", own, "--skip-invalid-rules").want(t, 0)
+	holds(t, r.stderr, "invalid and skipped: 1")
+	holds(t, r.stdout, "get was used", "2 rules")
+}
+
 func TestScanReadsWhatIsPipedIntoIt(t *testing.T) {
 	own := rules(t)
 	in := []byte(lines(audit(1, "delete", "alice")))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +30,7 @@ const (
 
 // Reason classes of this package, beside those of decode and pipeline.
 const (
-	// ClassBadEvent is for an event that a rule is true for and whose fields are of the wrong types, so that
-	// no finding can be written about it.
+	// ClassBadEvent is for an event that a rule is true for and of which no finding can be written.
 	ClassBadEvent = "bad_event"
 	// ClassUndecodable is for what the source itself could not read.
 	ClassUndecodable = "undecodable"
@@ -211,7 +209,7 @@ func (p *Processor) findings(it *decode.Item) error {
 		if ev == nil {
 			var err error
 			if ev, err = event.Parse(it.Canonical); err != nil {
-				return unquoted(err)
+				return err
 			}
 		}
 		f := p.builder.Build(ev, &it.Envelope, m, p.origin)
@@ -219,17 +217,6 @@ func (p *Processor) findings(it *decode.Item) error {
 		p.judged.Findings = append(p.judged.Findings, f)
 	}
 	return nil
-}
-
-// errBadField stands for an error whose text may quote the event.
-var errBadField = errors.New("a field has a type that audit.k8s.io/v1 does not allow")
-
-func unquoted(err error) error {
-	var field interface{ Field() string }
-	if errors.As(err, &field) {
-		return fmt.Errorf("%w: %s", errBadField, field.Field())
-	}
-	return errBadField
 }
 
 func panicked(panics []engine.RulePanic) string {

@@ -112,17 +112,18 @@ func LintRules(out *os.File, flags RuleFlags) error {
 		return err
 	}
 	p := report.ForFile(out)
-	failed := 0
+	failed, warned := 0, 0
 	for _, problem := range rules.Problems {
-		kind := "error"
-		if problem.Warning {
-			kind = "warning"
-		} else {
+		switch {
+		case !problem.Warning:
 			failed++
+			p.Line("%s: error: %s", problem.Source, problem.Message)
+		case len(flags.Paths) == 0 || !strings.HasPrefix(problem.Source.File, builtinPrefix):
+			warned++
+			p.Line("%s: warning: %s", problem.Source, problem.Message)
 		}
-		p.Line("%s: %s: %s", problem.Source, kind, problem.Message)
 	}
-	p.Line("%d rules, %d errors, %d warnings", len(rules.Set.Rules()), failed, len(rules.Problems)-failed)
+	p.Line("%d rules, %d errors, %d warnings", len(rules.Set.Rules()), failed, warned)
 	if failed > 0 {
 		return errLint
 	}
@@ -144,7 +145,7 @@ var errRuleTests = errors.New("tests of rules failed")
 func TestRules(out io.Writer, o RuleTestOptions) error {
 	options := ruletest.Options{Rule: o.Rule}
 	if !o.Rules.NoBuiltin {
-		options.Dirs = append(options.Dirs, ruletest.Dir{Name: "builtin:", FS: detections.FS, Root: ".", Tested: len(o.Rules.Paths) == 0})
+		options.Dirs = append(options.Dirs, ruletest.Dir{Name: builtinPrefix, FS: detections.FS, Root: ".", Tested: len(o.Rules.Paths) == 0})
 	}
 	for _, path := range o.Rules.Paths {
 		options.Dirs = append(options.Dirs, ruletest.Dir{Name: path, FS: os.DirFS(path), Root: ".", Tested: true})

@@ -74,6 +74,9 @@ func LoadRules(o RuleOptions) (*Rules, error) {
 	return o.compile(in)
 }
 
+// builtinPrefix stands before the names of built-in rule files.
+const builtinPrefix = "builtin:"
+
 // ruleInput is everything that a set is made of.
 type ruleInput struct {
 	files       []sigma.File
@@ -88,7 +91,7 @@ func (o RuleOptions) read() (*ruleInput, error) {
 		if err != nil {
 			return nil, fmt.Errorf("built-in rules: %w", err)
 		}
-		in.add("builtin:", files)
+		in.add(builtinPrefix, files)
 	}
 	for _, path := range o.Paths {
 		if err := in.addPath(path); err != nil {

@@ -223,6 +223,9 @@ func (s *service) started() {
 	}
 	s.log.Info("starting", "version", telemetry.ReadBuild().Version, "sources", names, "sinks", s.cfg.Core.Sinks,
 		"rules", len(rules.Set.Rules()), "invalid", rules.Invalid(), "hash", rules.Set.Hash())
+	if bad := rejecting(rules.Problems); len(bad) > 0 {
+		s.log.Warn("invalid rules are skipped; foretop rules lint lists them", "invalid", len(bad), "first", bad[0].Error())
+	}
 	for rule, why := range rules.Collection.Waiting {
 		s.log.Info("rule left out", "rule", rule, "why", why)
 	}

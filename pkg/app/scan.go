@@ -136,8 +136,13 @@ func (s *scan) prepare() (err error) {
 			return err
 		}
 	}
-	s.rules, err = LoadRules(s.o.Rules.Options())
-	return err
+	if s.rules, err = LoadRules(s.o.Rules.Options()); err != nil {
+		return err
+	}
+	if n := s.rules.Invalid(); n > 0 {
+		report.NewPrinter(s.o.Stderr, report.PrinterOptions{}).Line("invalid and skipped: %d documents; foretop rules lint says why", n)
+	}
+	return nil
 }
 
 // scanSource is the name of the source of a scan in origins.

@@ -19,11 +19,9 @@ type Section struct {
 // WriteText prints the reference for a terminal.
 func WriteText(w io.Writer, sections []Section) error {
 	var out strings.Builder
-	for i, s := range sections {
-		if i > 0 {
-			out.WriteByte('\n')
-		}
-		fmt.Fprintf(&out, "%s\n%s\n\n", strings.ToUpper(s.Title), strings.ReplaceAll(s.Intro, "`", ""))
+	out.WriteString("Each variable has a twin with _FILE at its end that names a file to read the value from.\n")
+	for _, s := range sections {
+		fmt.Fprintf(&out, "\n%s\n%s\n\n", strings.ToUpper(s.Title), strings.ReplaceAll(s.Intro, "`", ""))
 		for _, v := range s.Variables {
 			fmt.Fprintf(&out, "  %s  (%s)\n      %s\n", v.Name, aside(v), v.Meaning)
 		}
