@@ -51,6 +51,22 @@ func TestExplainShowsWhatWasTrueAndWhatWasFalse(t *testing.T) {
 	holds(t, foretop(t, []byte("\n"), nil, args...).want(t, 1).stderr, "no event to explain")
 }
 
+func TestExplainKeepsEventsAsideThatHoldNothingForTheRule(t *testing.T) {
+	pod := strings.Replace(audit(2, "create", "bob"), `"responseStatus"`, `"requestObject":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x","securityContext":{"privileged":true}}]}},"responseStatus"`, 1)
+	pod = strings.Replace(pod, `"resource":"secrets"`, `"resource":"pods"`, 1)
+	args := []string{"explain", "--rule", "privileged-container", "--limit", "2"}
+	r := foretop(t, []byte(lines(audit(1, "get", "alice"), pod)), nil, args...).want(t, 0)
+	holds(t, r.stdout, "bob", "container c", "true, level high")
+	holds(t, r.stderr, "not judged by this rule: 1")
+	if strings.Contains(r.stdout, "alice") {
+		t.Errorf("shows an event that has no container: %s", r.stdout)
+	}
+	r = foretop(t, []byte(lines(audit(1, "get", "alice"), audit(2, "get", "alice"), audit(3, "get", "alice"))), nil, args...).want(t, 0)
+	if n := strings.Count(r.stdout, "not judged: "); n != 2 {
+		t.Errorf("%d events are shown, want 2\n%s", n, r.stdout)
+	}
+}
+
 func TestRulesAreListedAndShown(t *testing.T) {
 	own := rules(t)
 	r := foretop(t, nil, nil, "rules", "list", "--rules", own).want(t, 0)

@@ -26,6 +26,12 @@ type ExplainOptions struct {
 // errEnough ends the reading.
 var errEnough = errors.New("enough events were explained")
 
+// unjudged are events that hold nothing for the rule. They are shown only if there are no others.
+type unjudged struct {
+	count int
+	show  []func()
+}
+
 // Explain prints for each event what was true and what was false of a rule.
 func Explain(ctx context.Context, o ExplainOptions) (int, error) {
 	rules, err := LoadRules(o.Rules.Options())
@@ -34,6 +40,7 @@ func Explain(ctx context.Context, o ExplainOptions) (int, error) {
 	}
 	p := report.ForFile(o.Stdout)
 	explained := 0
+	var aside unjudged
 	unreadable, err := o.eachItem(ctx, func(where string, it *decode.Item) error {
 		if it.Kind != decode.Event {
 			return nil
@@ -49,6 +56,12 @@ func Explain(ctx context.Context, o ExplainOptions) (int, error) {
 		if err != nil {
 			return err
 		}
+		if x.Note != "" {
+			if aside.count++; len(aside.show) < o.Limit {
+				aside.show = append(aside.show, func() { printExplanation(p, where, ev, &x) })
+			}
+			return nil
+		}
 		explained++
 		printExplanation(p, where, ev, &x)
 		return p.Err()
@@ -57,18 +70,27 @@ func Explain(ctx context.Context, o ExplainOptions) (int, error) {
 	for _, bad := range unreadable {
 		complaints.Line("unreadable: %s", bad.Error())
 	}
-	switch {
-	case errors.Is(err, errEnough):
-		complaints.Line("%d events explained; --limit or --audit-id choose others", explained)
-		return ExitOK, nil
-	case err != nil:
+	if err != nil && !errors.Is(err, errEnough) {
 		return ExitError, err
+	}
+	if explained == 0 {
+		for _, show := range aside.show {
+			show()
+		}
+		aside.count -= len(aside.show)
+	}
+	if aside.count > 0 {
+		complaints.Line("not judged by this rule: %d further events", aside.count)
+	}
+	switch {
+	case err != nil:
+		complaints.Line("%d events explained; --limit or --audit-id choose others", explained)
 	case len(unreadable) > 0:
 		return ExitUnreadable, nil
-	case explained == 0:
+	case explained == 0 && len(aside.show) == 0:
 		return ExitError, errors.New("there is no event to explain")
 	}
-	return ExitOK, nil
+	return ExitOK, p.Err()
 }
 
 func printExplanation(p *report.Printer, where string, ev *event.Event, x *engine.Explanation) {

@@ -75,7 +75,7 @@ func LoadRules(o RuleOptions) (*Rules, error) {
 }
 
 // builtinPrefix stands before the names of built-in rule files.
-const builtinPrefix = "builtin:"
+const builtinPrefix = "builtin:/"
 
 // ruleInput is everything that a set is made of.
 type ruleInput struct {
