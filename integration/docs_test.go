@@ -11,12 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/foretop/foretop/pkg/engine"
+	"github.com/foretop/foretop/pkg/engine/ruletest"
 	"github.com/foretop/foretop/pkg/event"
-	"github.com/foretop/foretop/pkg/sigma"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated pages")
@@ -79,22 +79,44 @@ func TestTheFieldReferenceIsTheFieldTable(t *testing.T) {
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-func TestTheRulesInTheGuideLoadAndCompile(t *testing.T) {
-	blocks := yamlBlock.FindAllStringSubmatch(readFile(t, "../docs/writing-rules.md"), -1)
-	if len(blocks) == 0 {
-		t.Fatal("the guide has no example")
+// TestTheExamplesOfTheGuideLoadAndPassTheirTests runs the rules and the tests in docs/writing-rules.md as they stand there.
+func TestTheExamplesOfTheGuideLoadAndPassTheirTests(t *testing.T) {
+	files, tested := fstest.MapFS{}, ""
+	for i, b := range yamlBlock.FindAllStringSubmatch(readFile(t, "../docs/writing-rules.md"), -1) {
+		name := fmt.Sprintf("example-%d.yml", i+1)
+		if m := regexp.MustCompile(`(?m)^rule: (\S+)$`).FindStringSubmatch(b[1]); m != nil {
+			tested, name = m[1], m[1]+"_test.yml"
+		} else if m := regexp.MustCompile(`(?m)^name: (\S+)$`).FindStringSubmatch(b[1]); m != nil {
+			name = m[1] + ".yml"
+		}
+		files[name] = &fstest.MapFile{Data: []byte(b[1])}
 	}
-	var files []sigma.File
-	for i, b := range blocks {
-		files = append(files, sigma.File{Name: fmt.Sprintf("example-%d.yml", i+1), Data: []byte(b[1])})
+	if tested == "" {
+		t.Fatal("the guide has no example of a test")
 	}
-	collection := sigma.Load(files, sigma.Options{})
-	_, problems := engine.Compile(collection, engine.Options{})
-	for _, p := range slices.Concat(collection.Problems, problems) {
-		t.Errorf("%s: %s", p.Source, p.Message)
+	report, err := ruletest.Run(ruletest.Options{Dirs: []ruletest.Dir{
+		{Name: "docs/writing-rules.md", FS: files, Root: ".", Tested: true},
+		{Name: "detections", FS: os.DirFS("../detections"), Root: "."},
+	}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(collection.Rules) < 2 || len(collection.Filters) == 0 {
-		t.Errorf("%d rules and %d filters were loaded", len(collection.Rules), len(collection.Filters))
+	for _, p := range report.Problems {
+		if strings.HasPrefix(p.Source.File, "docs/") {
+			t.Errorf("%s: %s", p.Source, p.Message)
+		}
+	}
+	cases := 0
+	for _, s := range report.Suites {
+		for _, c := range s.Cases {
+			cases++
+			if !c.Passed {
+				t.Errorf("%s: %s\n%s", c.Source, c.Name, c.Detail)
+			}
+		}
+	}
+	if cases < 5 {
+		t.Errorf("%d cases were run", cases)
 	}
 }
 
