@@ -52,7 +52,7 @@ compose: ## docker-compose.yml against the schema of the Compose specification, 
 	integration/compose-check
 
 integration: ## against a real Kafka and a real Elasticsearch, started for the purpose
-	integration/services/run go test -tags integration -count=1 -timeout 20m ./integration/...
+	integration/services/run go test -p 1 -tags integration -count=1 -timeout 20m ./integration/...
 
 docs: ## the generated reference
 	go run ./cmd/foretop config --markdown > docs/reference/configuration.md
