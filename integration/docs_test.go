@@ -189,3 +189,25 @@ func TestVariablesThatTheDocumentsNameExist(t *testing.T) {
 		}
 	}
 }
+
+func TestTestsThatTheDocumentsNameExist(t *testing.T) {
+	var code strings.Builder
+	for _, root := range []string{".", "../pkg", "../sources", "../sinks"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, "_test.go") {
+				code.WriteString(readFile(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, page := range pages(t) {
+		for _, m := range regexp.MustCompile("`(Test[A-Z][A-Za-z]+)`").FindAllStringSubmatch(readFile(t, page), -1) {
+			if !strings.Contains(code.String(), "func "+m[1]+"(") {
+				t.Errorf("%s names the test %s, which does not exist", page, m[1])
+			}
+		}
+	}
+}
