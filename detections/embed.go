@@ -3,10 +3,10 @@ package detections
 
 import "embed"
 
-// FS holds the rules (kubernetes/<tactic>/<rule>.yml), their tests (<rule>_test.yml) and the recorded events
-// that the tests start from (testdata/).
+// FS holds the rules (kubernetes/<tactic>/<rule>.yml), the exceptions over several rules (filters/), the tests of both
+// (<rule>_test.yml) and the recorded events that the tests start from (testdata/).
 //
-//go:embed kubernetes
+//go:embed kubernetes filters testdata/*.json
 var FS embed.FS
 
 // Story is a recorded attack story among ordinary work: gzip-compressed audit.k8s.io/v1 events, one a line.
