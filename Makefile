@@ -10,7 +10,9 @@ GOLANGCI_LINT := $(CACHE)/bin/golangci-lint-v2.15.0
 GOVULNCHECK := $(CACHE)/bin/govulncheck-v1.1.4
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 FUZZTIME := 5s
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+# The version of a binary comes from git, where there is a repository that git trusts.
+VCS := $(shell git status > /dev/null 2>&1 && echo auto || echo false)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS)
 
 .PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration compose docs docs-check bench vuln up down image-rootfs clean
 

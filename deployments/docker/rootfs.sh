@@ -4,6 +4,7 @@
 # The image's last stage is this folder and nothing else: no shell, no package manager, no libc. Tests run the binary
 # chrooted into the same folder as the same user. GOOS and GOARCH choose the platform, as for go build.
 set -euo pipefail
+umask 022
 [ $# = 1 ] || { echo "usage: $(basename "$0") DIR   (DIR is made anew)" >&2; exit 64; }
 mkdir -p "$1"
 root=$(cd "$1" && pwd)
@@ -17,11 +18,14 @@ done
 [ -n "$certificates" ] || { echo "no bundle of CA certificates on this machine: install ca-certificates" >&2; exit 1; }
 
 rm -rf "${root:?}"/*
-CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$root/foretop" ./cmd/foretop
+# The version comes from git, where there is a repository that git trusts.
+vcs=auto
+git status > /dev/null 2>&1 || vcs=false
+CGO_ENABLED=0 go build -trimpath "-buildvcs=$vcs" -ldflags '-s -w' -o "$root/foretop" ./cmd/foretop
 install -D -m 0644 "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
 printf 'foretop:x:%d:%d::/var/lib/foretop:/foretop\n' "$user" "$user" > "$root/etc/passwd"
 printf 'foretop:x:%d:\n' "$user" > "$root/etc/group"
-mkdir -p -m 0755 "$root/var/lib"
+mkdir -p "$root/var/lib"
 mkdir -m 0700 "$root/var/lib/foretop"
 mkdir -m 1777 "$root/tmp"
 
