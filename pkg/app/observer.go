@@ -84,7 +84,10 @@ func (os *observers) fill(q *report.Quality, rules *Rules) {
 		}
 	}
 	q.Rules = len(rules.Set.Rules())
-	q.Waiting = rules.Collection.Waiting
+	q.Waiting = make(map[string]string)
+	for _, r := range rules.Collection.WaitingRules {
+		q.Waiting[r.Title] = rules.Collection.Waiting[r.Key()]
+	}
 	q.CannotFire = cannotFire(rules, q.Traffic)
 }
 

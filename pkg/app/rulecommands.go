@@ -38,8 +38,8 @@ func ListRules(out *os.File, flags RuleFlags) error {
 	}, rows)
 	p.Line("")
 	p.Line("%d rules, %d exceptions, %d correlations (not run yet)", len(rows), len(rules.Collection.Filters), len(rules.Collection.Correlations))
-	for _, key := range slices.Sorted(maps.Keys(rules.Collection.Waiting)) {
-		p.Line("left out: %s: %s", key, rules.Collection.Waiting[key])
+	for _, r := range rules.Collection.WaitingRules {
+		p.Line("left out: %s: %s", r.Title, rules.Collection.Waiting[r.Key()])
 	}
 	for _, source := range slices.Sorted(maps.Keys(rules.Collection.Skipped)) {
 		p.Line("for another log source: %d of %s", rules.Collection.Skipped[source], source)

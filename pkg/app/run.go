@@ -226,8 +226,8 @@ func (s *service) started() {
 	if bad := rejecting(rules.Problems); len(bad) > 0 {
 		s.log.Warn("invalid rules are skipped; foretop rules lint lists them", "invalid", len(bad), "first", bad[0].Error())
 	}
-	for rule, why := range rules.Collection.Waiting {
-		s.log.Info("rule left out", "rule", rule, "why", why)
+	for _, r := range rules.Collection.WaitingRules {
+		s.log.Info("rule left out", "rule", r.Title, "why", rules.Collection.Waiting[r.Key()])
 	}
 }
 
