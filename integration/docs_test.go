@@ -163,9 +163,9 @@ func metricNames(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestMetricsThatTheDocumentsNameExist(t *testing.T) {
+func TestMetricsThatDocumentsAndAlertsNameExist(t *testing.T) {
 	names := metricNames(t)
-	for _, page := range pages(t) {
+	for _, page := range append(pages(t), "../deployments/prometheus/alerts.yml") {
 		for _, name := range mentioned.FindAllString(readFile(t, page), -1) {
 			base := strings.TrimPrefix(name, "foretop_")
 			if !names[base] && !names[suffix.ReplaceAllString(base, "")] {
