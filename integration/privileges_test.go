@@ -138,7 +138,7 @@ func write(t *testing.T, cfg elasticsearch.Config, document pipeline.Document) e
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sink.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is pending
+	defer sink.Close(context.WithoutCancel(t.Context()))
 	results, err := sink.Write(t.Context(), []pipeline.Document{document})
 	if err == nil && len(results) != 1 {
 		err = fmt.Errorf("%d results for one document", len(results))
