@@ -11,10 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/foretop/foretop/pkg/engine"
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/sigma"
-	"go.yaml.in/yaml/v3"
 )
 
 // baselineCase is what the test below reads of a test file.
