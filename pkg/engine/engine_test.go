@@ -302,6 +302,17 @@ func TestEphemeralContainers(t *testing.T) {
 	}
 }
 
+func TestAnEphemeralContainerTouchesTheVolumesThatItMounts(t *testing.T) {
+	set := compile(t, derivedRule("volume", "p: {record.touched: true}\ncondition: p"))
+	pod := `{"kind":"Pod","spec":{"volumes":[{"name":"a","hostPath":{"path":"/"}},{"name":"b"}],
+		"containers":[{"name":"c","volumeMounts":[{"name":"b"}]}],"ephemeralContainers":[{"name":"d","volumeMounts":[{"name":"a"}]}]}}`
+	doc := strings.Replace(write("update", "pods", "", pod, pod), `"name":"w"}`, `"name":"w","subresource":"ephemeralcontainers"}`, 1)
+	v := judge(set, doc)
+	if len(v.Matches) != 1 || v.Matches[0].Count != 1 || v.Matches[0].Elements[0].Name != "a" {
+		t.Errorf("%+v", v.Matches)
+	}
+}
+
 func TestSubjectsAndPolicyRulesAreJudgedOneByOne(t *testing.T) {
 	set := compile(t,
 		derivedRule("subject", "p: {subject.identity: 'system:serviceaccount:a:default', roleRef.name: admin}\ncondition: p"),

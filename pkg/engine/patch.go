@@ -222,5 +222,11 @@ func (j *Judge) mountTouched(p *podSpec, volume []byte) bool {
 	if p.patch.isObject() {
 		eachMount(p.patch, volume, func(_, _ span) { touched = true })
 	}
+	if j.ephemeral() && j.object.patch == nil {
+		// The whole pod is written, and only ephemeral containers can be new in it.
+		eachMount(p.spec, volume, func(container, _ span) {
+			touched = touched || hasNamed(p.spec.get("ephemeralContainers"), container.get("name").text())
+		})
+	}
 	return touched
 }
