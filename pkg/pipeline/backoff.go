@@ -27,8 +27,11 @@ func nextWait(last time.Duration, err error) time.Duration {
 	return max(wait, asked)
 }
 
-// sleep waits for d and reports whether it did, which it did not if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d and reports whether it did, which it did not if ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -259,7 +259,7 @@ func (d *delivery) reject(x *parcel, err error) {
 
 func (d *delivery) pause(ctx context.Context, wait time.Duration) {
 	start := time.Now()
-	sleep(ctx, wait)
+	Sleep(ctx, wait)
 	d.state.waited(time.Since(start))
 }
 

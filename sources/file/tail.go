@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/foretop/foretop/pkg/decode"
+	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/pkg/offsets"
 )
 
@@ -83,7 +84,7 @@ func (t *tail) run() {
 		case result == other:
 			t.restart()
 		case result == again || t.tracker.Pinned():
-			if !pause(t.f.ctx, againAfter) {
+			if !pipeline.Sleep(t.f.ctx, againAfter) {
 				return
 			}
 		case result == failed:
@@ -249,7 +250,7 @@ func (t *tail) wait() (result outcome, done bool) {
 			return ended, true
 		}
 	}
-	if !pause(t.f.ctx, t.f.s.cfg.Poll) {
+	if !pipeline.Sleep(t.f.ctx, t.f.s.cfg.Poll) {
 		return stopped, true
 	}
 	return 0, false
@@ -376,17 +377,5 @@ func (t *tail) saveFailed(err error) {
 	if err != nil {
 		t.f.s.throttle.Log(slog.LevelError, "save", "position cannot be saved; it will be read again after a restart",
 			"source", t.f.s.opt.Name, "path", t.path, "error", err)
-	}
-}
-
-// pause waits for d, and reports whether it did: it does not once ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
