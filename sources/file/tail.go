@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/foretop/foretop/pkg/decode"
-	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/pkg/offsets"
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 const (
