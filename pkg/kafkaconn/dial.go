@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -127,6 +128,9 @@ func (c *Connector) secure(ctx context.Context, conn net.Conn, address string) (
 		}
 		secured := tls.Client(conn, settings)
 		if err := secured.HandshakeContext(ctx); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("it ended the connection in the TLS handshake: %w: if it speaks no TLS on this port, use its TLS port or set TLS=false", err)
+			}
 			return nil, err
 		}
 		conn = secured

@@ -41,8 +41,9 @@ type batch struct {
 	count              int32
 	// payload holds the records, compressed or not; raw is the whole batch.
 	payload, raw []byte
-	// broken is set if the batch cannot be read, whatever comes.
-	broken error
+	// broken is set if the batch cannot be read, whatever comes, and unknown if not even its end is known.
+	broken  error
+	unknown bool
 }
 
 // nextBatch cuts the first batch off b. ok is false when b holds no whole batch: brokers cut their answers
@@ -65,7 +66,7 @@ func nextBatch(b []byte) (x batch, rest []byte, ok bool) {
 		// A message set of Kafka 0.10 or older. The offset is that of the last message inside.
 		x.broken = fmt.Errorf("a message of format %d, older than Kafka 0.11", magic)
 	case magic > 2:
-		x.broken = fmt.Errorf("a record batch of the unknown format %d", magic)
+		x.broken, x.unknown = fmt.Errorf("a record batch of the unknown format %d: a newer version of Foretop may read it", magic), true
 	case end < headerEnd:
 		x.broken = errors.New("a record batch shorter than its header")
 	default:

@@ -172,6 +172,20 @@ func TestAMissingTopicIsAwaitedAndNamed(t *testing.T) {
 	one.stop()
 }
 
+func TestATopicWithoutLeadersIsAwaitedAndNamed(t *testing.T) {
+	c := newAudit(t, 1, 10)
+	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "audit", Err: kerr.LeaderNotAvailable, Count: -1})
+	src := newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{})
+	one := start(t, src, accept)
+	eventually(t, "health names it", func() bool {
+		err := src.Health()
+		return err != nil && err.Error() == "topic audit cannot be read: its partitions have no leader"
+	})
+	fault.Remove()
+	one.records(0, 10)
+	one.stop()
+}
+
 func TestANewPartitionIsReadFromItsBeginning(t *testing.T) {
 	c := newAudit(t, 1, 10)
 	cfg := settings(t, c.ListenAddrs(), "audit")

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -89,16 +90,21 @@ func (p *partition) take(ctx context.Context, res *fetchResponse) error {
 		}
 		p.next = x.last + 1
 	}
+	p.observe(end, last)
 	if p.next == from && len(res.records) > 0 {
 		// Not even the first batch fitted, as with brokers before Kafka 0.10.1 and proxies.
+		if p.fetcher.max >= maxResponse/2 {
+			return errNothingNew
+		}
 		p.fetcher.max = min(2*p.fetcher.max, maxResponse/2)
 	}
-	p.observe(end, last)
 	if len(p.pending.records) == 0 {
 		return p.pass(ctx)
 	}
 	return nil
 }
+
+var errNothingNew = errors.New("the broker answers with nothing that was not read already")
 
 // takeBatch reads the records of x that are not read yet.
 func (p *partition) takeBatch(ctx context.Context, x *batch, last *time.Time) error {
@@ -141,7 +147,7 @@ func (p *partition) spoiled(ctx context.Context, x *batch, cause error) error {
 	if p.damage.base != x.base {
 		p.damage = damage{base: x.base}
 	}
-	if p.damage.times++; p.damage.times < p.src.tuning.damageAttempts {
+	if p.damage.times++; x.unknown || p.damage.times < p.src.tuning.damageAttempts {
 		return fmt.Errorf("%w: %w", errDamaged, cause)
 	}
 	p.damage = damage{}

@@ -202,6 +202,8 @@ func (f *fetcher) fetch(ctx context.Context, offset int64, wait time.Duration) (
 		return nil, err
 	}
 	res := answer.(*fetchResponse)
-	f.buf = res.buf
+	if cap(res.buf) <= 2*int(f.max)+1<<20 { // memory for one large batch is not kept for ever
+		f.buf = res.buf
+	}
 	return res, nil
 }

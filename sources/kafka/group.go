@@ -36,6 +36,9 @@ func (s *Source) consume(ctx context.Context, names []string, emit pipeline.Emit
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // see Run
 		}
+		if errors.Is(err, kafka.RebalanceInProgress) {
+			continue // another member came or went while this one joined
+		}
 		if err != nil {
 			if err = explainJoin(err, &s.cfg); kafkaconn.Refused(err) || errors.Is(err, kafka.InvalidSessionTimeout) {
 				refused++
@@ -106,5 +109,5 @@ func explainJoin(err error, cfg *Config) error {
 	case errors.Is(err, kafka.TopicAuthorizationFailed):
 		return fmt.Errorf("%w: the user needs the rights Describe and Read on the topics", err)
 	}
-	return err
+	return kafkaconn.Advise(err)
 }

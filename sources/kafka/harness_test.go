@@ -68,6 +68,7 @@ func newSource(t *testing.T, cfg Config, o Options) *Source {
 	s.tuning.refusals = 2
 	s.tuning.watch, s.tuning.redelivery, s.tuning.rejoin = 200*time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
 	s.tuning.beyondPause = 10 * time.Millisecond
+	s.transport.MetadataTTL = 200 * time.Millisecond
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/foretop/foretop/pkg/kafkaconn"
 )
@@ -182,6 +183,9 @@ const maxThrottle = 30 * time.Second
 // trouble books a failure and says how long to wait before the next attempt.
 func (p *partition) trouble(err error, failures int) time.Duration {
 	p.src.metrics.fetchErrors.WithLabelValues(kafkaconn.Kind(err)).Inc()
+	if _, ok := errors.AsType[kafka.Error](err); ok || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) || errors.Is(err, protocol.ErrNoLeader) {
+		p.src.forgetLeaders()
+	}
 	p.src.health.trouble(p.stream, fmt.Errorf("reading %s: %w", p.stream, err), kafkaconn.Refused(err))
 	level := slog.LevelWarn
 	if kafkaconn.Kind(err) == "connection_closed" && failures < 3 {

@@ -258,6 +258,46 @@ func TestADamagedBatchIsHandedOnAsOneRecordAndReadingGoesOn(t *testing.T) {
 	}
 }
 
+func TestABatchOfAnUnknownFormatIsNeverPassed(t *testing.T) {
+	c := newAudit(t, 1, 10)
+	raw := encodeBatch(0, compress.None, 0, testRecord{offset: 9, value: []byte("nine")})
+	raw[magicAt] = 3
+	fetches := 0
+	serve(t, c.ControlKey, c.KeepControl, func(int64) ([]byte, int64) {
+		fetches++
+		return raw, 10
+	})
+	var l logs
+	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.logger()}), accept)
+	time.Sleep(2 * time.Second)
+	one.stop()
+	if one.count() != 0 || committed(c, "foretop", "audit", 0) > 0 {
+		t.Errorf("passed to %d with %v", committed(c, "foretop", "audit", 0), one.seen)
+	}
+	if fetches < 3 || fetches > 20 {
+		t.Errorf("%d fetches in two seconds", fetches)
+	}
+	if !strings.Contains(l.String(), "unknown format 3: a newer version of Foretop may read it") {
+		t.Errorf("log:\n%s", l.String())
+	}
+}
+
+func TestAnAnswerWithoutAnythingNewIsNotAskedForInALoop(t *testing.T) {
+	c := newAudit(t, 1, 10)
+	old := encodeBatch(0, compress.None, 0, testRecord{offset: 4, value: []byte("four")})
+	fetches := 0
+	serve(t, c.ControlKey, c.KeepControl, func(int64) ([]byte, int64) {
+		fetches++
+		return old, 10
+	})
+	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{}), accept)
+	time.Sleep(2 * time.Second)
+	one.stop()
+	if one.seen["four"] != 1 || fetches > 30 {
+		t.Errorf("%d fetches in two seconds, seen %v", fetches, one.seen)
+	}
+}
+
 func TestDamageOnTheWayIsReadAgain(t *testing.T) {
 	c := newAudit(t, 1, 10)
 	good := encodeBatch(0, compress.None, 0, testRecord{value: []byte("zero")}, testRecord{offset: 9, value: []byte("nine")})

@@ -46,6 +46,7 @@ type Source struct {
 
 	mu         sync.Mutex
 	partitions []*partition
+	forgotten  time.Time // when forgetLeaders did something last
 }
 
 // tuning are times and counts that only tests change.
@@ -67,7 +68,8 @@ var defaultTuning = tuning{
 	rejoin: 2 * time.Second, refusals: 4, leave: 5 * time.Second,
 }
 
-// metadataAge bounds how long a change of leaders goes unnoticed.
+// metadataAge bounds how long new topics and partitions go unnoticed beside tuning.watch. A leader that moved is
+// looked up at once.
 const metadataAge = 5 * time.Second
 
 // New makes a source. It reads the files that cfg names, and connects to nothing.
@@ -118,6 +120,19 @@ func (s *Source) Run(ctx context.Context, emit pipeline.Emit) error {
 		if err != nil {
 			return fmt.Errorf("kafka source %s: %w", s.name, err)
 		}
+	}
+}
+
+// forgetLeaders makes the next request ask for metadata, at most twice a second. What is under way goes on.
+func (s *Source) forgetLeaders() {
+	s.mu.Lock()
+	soon := time.Since(s.forgotten) < 500*time.Millisecond
+	if !soon {
+		s.forgotten = time.Now()
+	}
+	s.mu.Unlock()
+	if !soon {
+		s.transport.CloseIdleConnections()
 	}
 }
 

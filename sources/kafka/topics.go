@@ -112,7 +112,7 @@ func (t *topics) look(ctx context.Context) (map[string]int, error) {
 		return nil, err
 	}
 	found := make(map[string]int)
-	var missing []string
+	var missing, leaderless []string
 	var refused error
 	for _, topic := range res.Topics {
 		switch {
@@ -125,13 +125,15 @@ func (t *topics) look(ctx context.Context) (map[string]int, error) {
 			refused = fmt.Errorf("topic %s: %w: the user needs the rights Describe and Read on it", topic.Name, topic.Error)
 		case t.known[topic.Name] > 0: // for now without a leader, say
 			found[topic.Name] = t.known[topic.Name]
+		default:
+			leaderless = append(leaderless, topic.Name)
 		}
 	}
-	t.complain(missing, refused, len(found))
+	t.complain(missing, leaderless, refused, len(found))
 	return found, nil
 }
 
-func (t *topics) complain(missing []string, refused error, found int) {
+func (t *topics) complain(missing, leaderless []string, refused error, found int) {
 	s := t.src
 	var err error
 	switch {
@@ -139,6 +141,8 @@ func (t *topics) complain(missing []string, refused error, found int) {
 		err = refused
 	case len(missing) > 0:
 		err = fmt.Errorf("topic %s does not exist on the brokers; create it or fix TOPICS", strings.Join(missing, ", "))
+	case len(leaderless) > 0:
+		err = fmt.Errorf("topic %s cannot be read: its partitions have no leader", strings.Join(leaderless, ", "))
 	case found == 0:
 		err = fmt.Errorf("no topic on the brokers matches TOPICS_REGEXP %s", s.cfg.TopicsRegexp)
 	default:
