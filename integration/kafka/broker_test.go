@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -170,9 +171,7 @@ func secured(t testing.TB, mechanism string, more map[string]string) map[string]
 		"BROKERS": variable(t, "FORETOP_TEST_KAFKA_SASL"), "TLS": "true", "TLS_CA_FILE": variable(t, "FORETOP_TEST_KAFKA_CA"),
 		"SASL_MECHANISM": mechanism, "SASL_USER": variable(t, "FORETOP_TEST_KAFKA_USER"), "SASL_PASSWORD": variable(t, "FORETOP_TEST_KAFKA_PASSWORD"),
 	}
-	for name, value := range more {
-		pairs[name] = value
-	}
+	maps.Copy(pairs, more)
 	return pairs
 }
 

@@ -292,7 +292,7 @@ func TestARecordThatTheBrokerNamesIsRejectedAlone(t *testing.T) {
 			part.ErrorCode = kerr.InvalidRecord.Code
 			if named {
 				bad := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-				bad.RelativeOffset, bad.ErrorMessage = index, kmsg.StringPtr("no key")
+				bad.RelativeOffset, bad.ErrorMessage = index, new("no key")
 				part.ErrorRecords = append(part.ErrorRecords, bad)
 			}
 			topic := kmsg.NewProduceResponseTopic()

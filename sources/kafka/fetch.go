@@ -56,7 +56,7 @@ type abortedTransaction struct {
 }
 
 // ApiKey makes fetchResponse a protocol.Message.
-func (*fetchResponse) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive // the interface spells it so
+func (*fetchResponse) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
 // Required implements protocol.RawExchanger; versions are those that the connection negotiated.
 func (r *fetchRequest) Required(versions map[protocol.ApiKey]int16) bool {

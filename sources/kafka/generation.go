@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -113,9 +114,7 @@ func (g *generation) commit(all bool) error {
 			"source", g.src.name, "generation", g.gen.ID, "error", err)
 		return err
 	}
-	for p, ready := range saved {
-		g.committed[p] = ready
-	}
+	maps.Copy(g.committed, saved)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func (s *Source) consume(ctx context.Context, names []string, emit pipeline.Emit
 	for {
 		gen, err := group.Next(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // see Run
+			return nil
 		}
 		if errors.Is(err, kafka.RebalanceInProgress) {
 			continue // another member came or went while this one joined

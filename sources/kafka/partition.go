@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/foretop/foretop/pkg/kafkaconn"
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // Reasons to begin a partition anew from its saved position.
@@ -103,7 +104,7 @@ func (p *partition) run(ctx context.Context, position int64) {
 		p.src.metrics.redeliveries.Inc()
 		p.src.throttle.Log(slog.LevelWarn, "again/"+p.stream, "reading again what was not handled",
 			"source", p.src.name, "stream", p.stream, "from", position, "cause", cause)
-		if !sleep(ctx, pause) {
+		if !pipeline.Sleep(ctx, pause) {
 			return
 		}
 		pause = min(2*pause, 30*time.Second)
@@ -148,7 +149,7 @@ func (p *partition) read(ctx context.Context) {
 			return
 		}
 		failures++
-		sleep(ctx, p.trouble(err, failures))
+		pipeline.Sleep(ctx, p.trouble(err, failures))
 	}
 }
 
@@ -166,7 +167,7 @@ func (p *partition) step(ctx context.Context, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	sleep(ctx, min(res.throttle, maxThrottle)) // over quota: the broker expects us to wait
+	pipeline.Sleep(ctx, min(res.throttle, maxThrottle)) // over quota: the broker expects us to wait
 	if res.code == kafka.OffsetOutOfRange {
 		return p.reposition(ctx)
 	}
@@ -264,19 +265,4 @@ func (p *partition) lag(now time.Time) lag {
 		l.age = max(0, now.Sub(oldest))
 	}
 	return l
-}
-
-// sleep waits for d and reports whether it did, which it did not if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // bounds asks where the partition begins and ends.
@@ -40,7 +42,7 @@ func (p *partition) absolute(ctx context.Context, position int64) (int64, error)
 	for failures := 1; position < 0; failures++ {
 		first, end, err := p.bounds(ctx)
 		if err != nil {
-			if ctx.Err() != nil || !sleep(ctx, p.trouble(err, failures)) {
+			if ctx.Err() != nil || !pipeline.Sleep(ctx, p.trouble(err, failures)) {
 				return 0, ctx.Err()
 			}
 			continue
@@ -77,7 +79,7 @@ func (p *partition) reposition(ctx context.Context) error {
 	case p.next > end:
 		// A broker that has just taken over may not know the end yet: only an answer that stays counts.
 		if p.beyond++; p.beyond < p.src.tuning.beyondAnswers {
-			sleep(ctx, p.src.tuning.beyondPause)
+			pipeline.Sleep(ctx, p.src.tuning.beyondPause)
 			return nil
 		}
 		p.beyond = 0
@@ -89,7 +91,7 @@ func (p *partition) reposition(ctx context.Context) error {
 		p.mu.Unlock()
 		return nil
 	}
-	sleep(ctx, 100*time.Millisecond) // the offset came into being, or another broker answered
+	pipeline.Sleep(ctx, 100*time.Millisecond) // the offset came into being, or another broker answered
 	return nil
 }
 

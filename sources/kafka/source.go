@@ -115,7 +115,7 @@ func (s *Source) Run(ctx context.Context, emit pipeline.Emit) error {
 			err = s.consume(ctx, names, emit)
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // what an ending Run runs into is no error
+			return nil // what an ending Run runs into is no error
 		}
 		if err != nil {
 			return fmt.Errorf("kafka source %s: %w", s.name, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/foretop/foretop/pkg/kafkaconn"
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // topics knows which topics there are to read, and how many partitions they have. kafka-go has a watcher of
@@ -69,7 +70,7 @@ func (t *topics) await(ctx context.Context) ([]string, error) {
 				return slices.Sorted(maps.Keys(found)), nil
 			}
 		}
-		if !sleep(ctx, min(pause, s.tuning.watch)) {
+		if !pipeline.Sleep(ctx, min(pause, s.tuning.watch)) {
 			return nil, ctx.Err()
 		}
 	}

@@ -32,13 +32,6 @@ func (w *wire) fail(err error) {
 	w.b = nil
 }
 
-func (w *wire) int8() int8 {
-	if v := w.take(1); v != nil {
-		return int8(v[0])
-	}
-	return 0
-}
-
 func (w *wire) int16() int16 {
 	if v := w.take(2); v != nil {
 		return int16(binary.BigEndian.Uint16(v))
