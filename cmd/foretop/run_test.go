@@ -102,7 +102,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	s := newService(t, "FORETOP_DRAIN_TIMEOUT=10m")
 	jam(t, s)
 	p := start(t, s.env, "run")
-	until(t, "the start", p, func() bool { return logged(p, "serving metrics", "address") != "" })
+	untilBusy(t, p)
 	p.terminate(t)
 	until(t, "the drain", p, func() bool { return strings.Contains(p.stderr.String(), "draining") })
 	p.terminate(t)
@@ -117,15 +117,21 @@ func TestADrainThatTakesTooLongIsGivenUpAndTold(t *testing.T) {
 	s := newService(t, "FORETOP_DRAIN_TIMEOUT=1s")
 	jam(t, s)
 	p := start(t, s.env, "run")
-	until(t, "something in flight", p, func() bool {
-		address := logged(p, "serving metrics", "address")
-		return address != "" && strings.Contains(get(t, "http://"+address+"/metrics"), `foretop_batches_inflight{source="file"} 1`)
-	})
+	untilBusy(t, p)
 	p.terminate(t)
 	if code := p.wait(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	holds(t, p.stderr.String(), "they will be delivered again")
+}
+
+// untilBusy waits until a batch is in flight: a drain without one is over at once.
+func untilBusy(t *testing.T, p *process) {
+	t.Helper()
+	until(t, "something in flight", p, func() bool {
+		address := logged(p, "serving metrics", "address")
+		return address != "" && strings.Contains(get(t, "http://"+address+"/metrics"), `foretop_batches_inflight{source="file"} 1`)
+	})
 }
 
 func get(t *testing.T, url string) string {
