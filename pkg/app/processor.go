@@ -16,18 +16,6 @@ import (
 	"github.com/foretop/foretop/pkg/sigma"
 )
 
-// Names in pipeline.Record.Meta by which a source says what its Body cannot.
-const (
-	// MetaTombstone is set on a record that has no value.
-	MetaTombstone = "tombstone"
-	// MetaOversize is set on a record that is longer than the source's limit; its value is the length of
-	// the record in bytes, and Body its beginning, which is judged like any truncated event.
-	MetaOversize = "oversize"
-	// MetaUndecodable is set on a record that stands for damage in the source's store; its Body are the
-	// damaged bytes.
-	MetaUndecodable = "undecodable"
-)
-
 // Reason classes of this package, beside those of decode and pipeline.
 const (
 	// ClassBadEvent is for an event that a rule is true for and of which no finding can be written.
@@ -113,18 +101,18 @@ func (p *Processor) use(r *Rules) {
 }
 
 func (p *Processor) record(source string, r *pipeline.Record) {
-	if _, tombstone := r.Meta[MetaTombstone]; tombstone {
+	if _, tombstone := r.Meta[pipeline.MetaTombstone]; tombstone {
 		p.fx.Counts.Items++
 		p.fx.Counts.Skip(decode.ClassTombstone)
 		return
 	}
-	if _, damaged := r.Meta[MetaUndecodable]; damaged {
+	if _, damaged := r.Meta[pipeline.MetaUndecodable]; damaged {
 		p.fx.Counts.Items++
 		p.tally.decodeErrors.add(ClassUndecodable)
 		p.reject(ClassUndecodable, "the source could not read this stretch of its store: it is damaged", r.Body)
 		return
 	}
-	p.oversize = r.Meta[MetaOversize]
+	p.oversize = r.Meta[pipeline.MetaOversize]
 	decoder := p.decoders[source]
 	if decoder == nil {
 		decoder = decode.New(p.o.Decode(source))

@@ -104,21 +104,21 @@ func TestEveryItemHasOneFate(t *testing.T) {
 			pipeline.Record{}, fate{Items: 1, Skipped: map[string]int{decode.ClassTombstone: 1}},
 		},
 		"a tombstone by its meta": {
-			pipeline.Record{Body: []byte{}, Meta: map[string]string{MetaTombstone: "true"}}, fate{Items: 1, Skipped: map[string]int{decode.ClassTombstone: 1}},
+			pipeline.Record{Body: []byte{}, Meta: map[string]string{pipeline.MetaTombstone: "true"}}, fate{Items: 1, Skipped: map[string]int{decode.ClassTombstone: 1}},
 		},
 		"junk": {
 			pipeline.Record{Body: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1",,,}`)}, fate{Items: 1, DeadLetters: []string{decode.ClassNotJSON}},
 		},
 		"the beginning of a record, with who did what": {
-			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:300]), Meta: map[string]string{MetaOversize: "99999999"}},
+			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:300]), Meta: map[string]string{pipeline.MetaOversize: "99999999"}},
 			fate{Items: 1, Evaluated: 1, Documents: 1},
 		},
 		"the beginning of a record, without": {
-			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:80]), Meta: map[string]string{MetaOversize: "99999999"}},
+			pipeline.Record{Body: []byte(auditEvent("1", "list", "ResponseComplete")[:80]), Meta: map[string]string{pipeline.MetaOversize: "99999999"}},
 			fate{Items: 1, DeadLetters: []string{decode.ClassTruncated}},
 		},
 		"a stretch that the source could not read": {
-			pipeline.Record{Body: []byte("hello"), Meta: map[string]string{MetaUndecodable: "true"}}, fate{Items: 1, DeadLetters: []string{ClassUndecodable}},
+			pipeline.Record{Body: []byte("hello"), Meta: map[string]string{pipeline.MetaUndecodable: "true"}}, fate{Items: 1, DeadLetters: []string{ClassUndecodable}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestEveryItemHasOneFate(t *testing.T) {
 
 func TestADeadLetterOfABeginningTellsTheWholeLength(t *testing.T) {
 	rules := mustLoad(t, map[string]string{"a.yml": ruleText("A", "list", "high")})
-	record := pipeline.Record{Body: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","le`), Meta: map[string]string{MetaOversize: "99999999"}}
+	record := pipeline.Record{Body: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","le`), Meta: map[string]string{pipeline.MetaOversize: "99999999"}}
 	fx := process(t, NewProcessor(options(rules)), record, records(`{"kind":"Event","apiVersion":"audit.k8s.io/v1",,`)[0])
 	if len(fx.DeadLetters) != 2 || !strings.Contains(fx.DeadLetters[0].Detail, "99999999 bytes") || strings.Contains(fx.DeadLetters[1].Detail, "99999999") {
 		t.Errorf("%+v", fx.DeadLetters)

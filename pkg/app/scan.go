@@ -218,7 +218,7 @@ func (s *scan) qualityOf(stats pipeline.Stats) *report.Quality {
 	n := &stats.Sources[0]
 	q := &report.Quality{
 		Items: n.Items, Bytes: n.Bytes, Dropped: n.Dropped, Skipped: n.Skipped, Malformed: stats.DeadLetters,
-		DeadLetters: s.o.DeadLetter, Elapsed: time.Since(s.started), PeakRSS: peakRSS(),
+		DeadLetters: s.o.DeadLetter, Elapsed: time.Since(s.started), PeakRSS: report.PeakRSS(),
 	}
 	s.watchers.fill(q, s.rules)
 	return q

@@ -366,11 +366,7 @@ func (k *compiler) markBodies(r *rule) {
 		for _, t := range programs[i].selections {
 			k.set.eachPredicate(t, func(p *predicate) {
 				r.namesStage = r.namesStage || p.field == "stage"
-				for _, id := range p.slots {
-					r.needsRequest = r.needsRequest || strings.HasPrefix(k.set.slots[id].path, "requestObject.")
-					r.needsResponse = r.needsResponse || strings.HasPrefix(k.set.slots[id].path, "responseObject.")
-				}
-				for _, id := range p.others {
+				for _, id := range slices.Concat(p.slots, p.others) {
 					r.needsRequest = r.needsRequest || strings.HasPrefix(k.set.slots[id].path, "requestObject.")
 					r.needsResponse = r.needsResponse || strings.HasPrefix(k.set.slots[id].path, "responseObject.")
 				}

@@ -99,11 +99,10 @@ func (j *Judge) deriveOutcome(id int32) {
 }
 
 func annotation(key string) func(*Judge, int32) {
-	dedotted := strings.ReplaceAll(key, ".", "_")
-	flat := strings.ReplaceAll(dedotted, "/", "_")
+	keys := spellings(key, true)
 	return func(j *Judge, id int32) {
 		all := j.tops[topAnnotations]
-		for _, k := range [...]string{key, dedotted, flat} {
+		for _, k := range keys {
 			if v := all.get(k); v != nil {
 				j.put(id, v.text(), textValue)
 				return

@@ -153,20 +153,13 @@ func (j *Judge) searchPodSpecs() {
 				walk(child, inner, append(slices.Clip(at), string(key)))
 			}
 			if child.isArray() {
-				number := 0
-				for e := open(child, 0); e.element(); number++ {
-					walkElement(walk, e.value(), inner, append(slices.Clip(at), string(key)))
+				for e := open(child, 0); e.element(); {
+					walk(e.value(), inner, append(slices.Clip(at), string(key)))
 				}
 			}
 		}
 	}
 	walk(j.object.body, nil, nil)
-}
-
-func walkElement(walk func(v, meta span, at []string), v, meta span, at []string) {
-	if v.isObject() {
-		walk(v, meta, at)
-	}
 }
 
 // isPodSpec is true for an object with a list of containers, each an object with an image or a name.

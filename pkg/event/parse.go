@@ -212,7 +212,7 @@ func flatten(out map[string]string, prefix string, fields map[string]json.RawMes
 // part: an allowed request can fail.
 func (e *Event) Outcome() string {
 	switch {
-	case e.ResponseStatus == nil || e.ResponseStatus.Code == 0:
+	case e.ResponseStatus == nil || e.ResponseStatus.Code <= 0:
 		return "unknown"
 	case e.ResponseStatus.Code < 400:
 		return "success"

@@ -129,15 +129,6 @@ func (c *facts) tags() []string {
 	return tags
 }
 
-func (c *facts) decision() string {
-	for key, value := range c.ev.Annotations {
-		if key == "authorization.k8s.io/decision" || safeKey(key) == "authorization_k8s_io/decision" {
-			return value
-		}
-	}
-	return ""
-}
-
 // related collects every name, address and host of the finding.
 func (c *facts) related(f *Finding) Related {
 	var users, hosts, ips []string
@@ -231,14 +222,4 @@ func httpOf(ev *event.Event) HTTP {
 		h.Request.Method = strings.ToUpper(ev.Verb)
 	}
 	return h
-}
-
-func outcomeOf(ev *event.Event) string {
-	switch {
-	case ev.ResponseStatus == nil || ev.ResponseStatus.Code <= 0:
-		return "unknown"
-	case ev.ResponseStatus.Code < 400:
-		return "success"
-	}
-	return "failure"
 }

@@ -163,7 +163,7 @@ func (b *Builder) eventOf(c *facts, origin pipeline.Origin) Event {
 	category, kind := classify(c.ev, c.targets)
 	e := Event{
 		Kind: "alert", Category: category, Type: kind,
-		Outcome: outcomeOf(c.ev), Action: c.ev.Verb,
+		Outcome: c.ev.Outcome(), Action: c.ev.Verb,
 		ID:      IDOf(c.ev, c.env, c.match.Rule),
 		Dataset: Dataset, Module: "foretop",
 		Provider: b.providerOf(origin),
@@ -195,7 +195,7 @@ func (b *Builder) foretopOf(c *facts, origin pipeline.Origin) Foretop {
 	out := Foretop{
 		SeverityName: severities[clampLevel(m.Level)].name,
 		Provider:     env.Provider,
-		Decision:     c.decision(), DryRun: c.dryRun,
+		Decision:     c.ev.Decision(), DryRun: c.dryRun,
 		AddressForwarded: c.forwarded,
 		Rule:             RuleExtra{SetHash: b.o.SetHash, Status: m.Rule.Status, Because: m.Because, Suppressed: head(m.Suppressed, maxSuppressed)},
 		Identity:         c.identity,

@@ -203,9 +203,9 @@ func (c *facts) derivedField(path string) []string {
 	one := func(s string) []string { return []string{s} }
 	switch path {
 	case "outcome":
-		return one(outcomeOf(c.ev))
+		return one(c.ev.Outcome())
 	case "authorization.decision":
-		return one(c.decision())
+		return one(c.ev.Decision())
 	case "authorization.reason":
 		return one(c.ev.Annotations["authorization.k8s.io/reason"])
 	case "dryRun":
@@ -266,5 +266,5 @@ func (c *facts) plainReason() string {
 	if c.ev.ImpersonatedUser != nil {
 		who += " as " + c.say("impersonatedUser.username")
 	}
-	return who + ": " + c.say("verb") + " " + cut(what, maxReasonValue) + " on " + c.env.Cluster.Name + " (" + outcomeOf(c.ev) + ")"
+	return who + ": " + c.say("verb") + " " + cut(what, maxReasonValue) + " on " + c.env.Cluster.Name + " (" + c.ev.Outcome() + ")"
 }

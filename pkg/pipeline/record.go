@@ -15,11 +15,22 @@ type Record struct {
 	Time time.Time
 	// Pos is unique within Batch.Stream: an offset "1042", an event id, a byte position.
 	Pos string
-	// Meta is what the transport says beside the body, by fixed names: "topic", "key",
-	// "header.<name>"; "oversize" is the length of a record of which Body is only the beginning. Nil
-	// where there is nothing, so that the hot path allocates no map.
+	// Meta is what the transport says beside the body: "topic", "key", "header.<name>", and the names below.
+	// Nil where there is nothing, so that the hot path allocates no map.
 	Meta map[string]string
 }
+
+// Names in Record.Meta by which a source says what Body cannot.
+const (
+	// MetaTombstone is set on a record that has no value.
+	MetaTombstone = "tombstone"
+	// MetaOversize is set on a record that is longer than the source's limit; its value is the length of
+	// the record in bytes, and Body its beginning, which is judged like any truncated event.
+	MetaOversize = "oversize"
+	// MetaUndecodable is set on a record that stands for damage in the source's store; its Body are the
+	// damaged bytes.
+	MetaUndecodable = "undecodable"
+)
 
 // Source delivers batches until ctx ends.
 //

@@ -52,7 +52,7 @@ func (b *batcher) add(f decode.Frame) error {
 	}
 	r := pipeline.Record{Body: f.Bytes}
 	if f.TooLarge {
-		r.Meta = map[string]string{MetaOversize: strconv.FormatInt(f.Length, 10)}
+		r.Meta = map[string]string{pipeline.MetaOversize: strconv.FormatInt(f.Length, 10)}
 	}
 	b.pending = append(b.pending, r)
 	b.positions = strconv.AppendInt(b.positions, b.base+f.Offset, 10)

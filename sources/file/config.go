@@ -23,10 +23,6 @@ import (
 // Stdin as a path means the standard input.
 const Stdin = "-"
 
-// MetaOversize is set on a record that is longer than the limit: its value is the length of the record in
-// bytes, and Body holds the beginning only.
-const MetaOversize = "oversize"
-
 // Start says where reading begins in a file of which no position is known.
 type Start string
 

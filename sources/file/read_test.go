@@ -218,7 +218,7 @@ func TestARecordOverTheLimitComesAsItsBeginning(t *testing.T) {
 		t.Fatalf("%d records", len(to.records))
 	}
 	r := to.records[1]
-	if r.Meta[MetaOversize] != fmt.Sprint(len(long)) || len(r.Body) != 64<<10 || !strings.HasPrefix(long, string(r.Body)) || r.Pos != "8" {
+	if r.Meta[pipeline.MetaOversize] != fmt.Sprint(len(long)) || len(r.Body) != 64<<10 || !strings.HasPrefix(long, string(r.Body)) || r.Pos != "8" {
 		t.Errorf("meta %v, %d bytes at %s", r.Meta, len(r.Body), r.Pos)
 	}
 	if to.records[0].Meta != nil || to.records[2].Meta != nil {

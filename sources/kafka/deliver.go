@@ -234,8 +234,8 @@ func newPartitionMeta(topic string, need []string) partitionMeta {
 	m := partitionMeta{
 		topic:       topic,
 		plain:       map[string]string{"topic": topic},
-		tombstone:   map[string]string{"topic": topic, "tombstone": "true"},
-		undecodable: map[string]string{"topic": topic, "undecodable": "true"},
+		tombstone:   map[string]string{"topic": topic, pipeline.MetaTombstone: "true"},
+		undecodable: map[string]string{"topic": topic, pipeline.MetaUndecodable: "true"},
 		headers:     make(map[string]bool),
 	}
 	for _, name := range need {
@@ -261,7 +261,7 @@ func (m *partitionMeta) of(rec *record) map[string]string {
 	}
 	meta := map[string]string{"topic": m.topic}
 	if rec.size < 0 {
-		meta["tombstone"] = "true"
+		meta[pipeline.MetaTombstone] = "true"
 	}
 	if m.key && rec.key != nil {
 		meta["key"] = string(rec.key)
