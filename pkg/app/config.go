@@ -12,8 +12,6 @@ import (
 	"github.com/foretop/foretop/sinks/elasticsearch"
 	kafkasink "github.com/foretop/foretop/sinks/kafka"
 	"github.com/foretop/foretop/sinks/ndjson"
-	"github.com/foretop/foretop/sources/file"
-	"github.com/foretop/foretop/sources/kafka"
 )
 
 // Config is the configuration of `foretop run`. The parts that nothing asks for are nil.
@@ -27,7 +25,7 @@ type Config struct {
 	Values []config.Value
 }
 
-// SourceConfig is one source: Adapter is the configuration of its type, *kafka.Config or *file.Config.
+// SourceConfig is one source: Adapter is the configuration that its type made.
 type SourceConfig struct {
 	Name, Type string
 	// Prefix of its variables, for messages.
@@ -58,21 +56,9 @@ func (s *SourceSettings) Validate() error {
 	return errors.Join(problems...)
 }
 
-// sourceType is the first setting of a named source.
-type sourceType struct {
-	Type string `envconfig:"TYPE" required:"true" desc:"type of the source: file or kafka"`
-}
-
-var sourceTypes = []string{"file", "kafka"}
-
-func newSourceConfig(kind string) any {
-	switch kind {
-	case "file":
-		return &file.Config{}
-	case "kafka":
-		return &kafka.Config{}
-	}
-	return nil
+// namedSource is the first setting of a named source.
+type namedSource struct {
+	Type string `envconfig:"TYPE" required:"true" desc:"type of the source"`
 }
 
 // Prefixes of what is no source. The Kafka sink has a prefix of its own, since FORETOP_KAFKA_ is the source.
@@ -98,7 +84,7 @@ func LoadConfig(environ []string) (*Config, error) {
 	l.Fill(config.Prefix, &c.Core)
 	c.Sources = sourcesOf(l, c.Core.Sources)
 	if len(c.Sources) == 0 {
-		l.Reject(errors.New("no source is configured: set FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"))
+		l.Reject(errors.New("no source is configured: set for example FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS; foretop config lists the settings of every source"))
 	}
 	for i := range c.Sources {
 		l.Fill(c.Sources[i].Prefix, c.Sources[i].Adapter)
@@ -114,8 +100,8 @@ func LoadConfig(environ []string) (*Config, error) {
 // with any variable set is the source.
 func sourcesOf(l *config.Loader, names []string) []SourceConfig {
 	if len(names) == 0 {
-		for _, kind := range sourceTypes {
-			if l.Given(shortPrefix(kind), newSourceConfig(kind)) || l.Given(shortPrefix(kind), &SourceSettings{}) {
+		for _, kind := range kinds() {
+			if l.Given(shortPrefix(kind), typeOf(kind).config()) || l.Given(shortPrefix(kind), &SourceSettings{}) {
 				names = append(names, kind)
 			}
 		}
@@ -127,26 +113,28 @@ func sourcesOf(l *config.Loader, names []string) []SourceConfig {
 	short := make(map[string]bool)
 	for _, name := range names {
 		s := SourceConfig{Name: name, Type: name, Prefix: shortPrefix(name)}
-		if l.Given(longPrefix(name), &sourceType{}) || !slices.Contains(sourceTypes, name) {
-			var t sourceType
+		if l.Given(longPrefix(name), &namedSource{}) || typeOf(name) == nil {
+			var t namedSource
 			s.Prefix = longPrefix(name)
 			l.Fill(s.Prefix, &t)
 			s.Type = t.Type
 		} else {
 			short[name] = true
 		}
-		if s.Adapter = newSourceConfig(s.Type); s.Adapter == nil {
+		kind := typeOf(s.Type)
+		if kind == nil {
 			if s.Type != "" {
-				l.Reject(fmt.Errorf("%s_TYPE knows no %q: write %s", s.Prefix, s.Type, strings.Join(sourceTypes, " or ")))
+				l.Reject(fmt.Errorf("%s_TYPE knows no %q: write one of %s", s.Prefix, s.Type, strings.Join(kinds(), ", ")))
 			}
 			continue
 		}
+		s.Adapter = kind.config()
 		out = append(out, s)
 	}
-	for _, kind := range sourceTypes {
+	for _, kind := range kinds() {
 		if !short[kind] {
 			why := fmt.Sprintf("FORETOP_SOURCES names no %s; the settings of a source NAME start with FORETOP_SOURCE_NAME_", kind)
-			l.Inactive(shortPrefix(kind), newSourceConfig(kind), why)
+			l.Inactive(shortPrefix(kind), typeOf(kind).config(), why)
 			l.Inactive(shortPrefix(kind), &SourceSettings{}, why)
 		}
 	}
@@ -244,13 +232,13 @@ func Reference() []config.Section {
 		Title: "Service", Intro: "What `foretop run` does with records, whatever they come from.",
 		Variables: config.Describe(config.Prefix, &config.Core{}),
 	}}
-	for _, kind := range sourceTypes {
+	for _, kind := range kinds() {
 		upper := strings.ToUpper(kind)
 		sections = append(sections, config.Section{
 			Title: "Source " + kind,
 			Intro: fmt.Sprintf("For a source called `%s`, or the only one. A source called `prod` of this type has `FORETOP_SOURCE_PROD_TYPE=%s`\n"+
 				"and the same settings with `FORETOP_SOURCE_PROD_` in the place of `FORETOP_%s_`; `FORETOP_SOURCES` names it.", kind, kind, upper),
-			Variables: append(config.Describe(shortPrefix(kind), newSourceConfig(kind)), config.Describe(shortPrefix(kind), &SourceSettings{})...),
+			Variables: append(config.Describe(shortPrefix(kind), typeOf(kind).config()), config.Describe(shortPrefix(kind), &SourceSettings{})...),
 		})
 	}
 	return append(sections,

@@ -63,8 +63,8 @@ func TestWrongConfigurationsSayWhatToDo(t *testing.T) {
 	}{
 		"no source":                       {nil, []string{"no source is configured: set FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"}},
 		"two sources without names":       {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_KAFKA_BROKERS=a:1"}, []string{"write FORETOP_SOURCES=file,kafka to use them all"}},
-		"a name without a type":           {[]string{"FORETOP_SOURCES=prod"}, []string{"FORETOP_SOURCE_PROD_TYPE is required: type of the source: file or kafka"}},
-		"a type that is none":             {[]string{"FORETOP_SOURCES=prod", "FORETOP_SOURCE_PROD_TYPE=kafkaa"}, []string{`FORETOP_SOURCE_PROD_TYPE knows no "kafkaa": write file or kafka`}},
+		"a name without a type":           {[]string{"FORETOP_SOURCES=prod"}, []string{"FORETOP_SOURCE_PROD_TYPE is required: type of the source"}},
+		"a type that is none":             {[]string{"FORETOP_SOURCES=prod", "FORETOP_SOURCE_PROD_TYPE=kafkaa"}, []string{`FORETOP_SOURCE_PROD_TYPE knows no "kafkaa": write one of file, kafka`}},
 		"the short form of another":       {[]string{"FORETOP_SOURCES=prod", "FORETOP_SOURCE_PROD_TYPE=file", "FORETOP_SOURCE_PROD_PATHS=/a", "FORETOP_FILE_FOLLOW=true"}, []string{"FORETOP_FILE_FOLLOW has no effect: FORETOP_SOURCES names no file"}},
 		"names that make one prefix":      {[]string{"FORETOP_SOURCES=a,a-type", "FORETOP_SOURCE_A_TYPE=file", "FORETOP_SOURCE_A_PATHS=/a", "FORETOP_SOURCE_A_TYPE_TYPE=file", "FORETOP_SOURCE_A_TYPE_PATHS=/a"}, nil},
 		"a wrong setting of a source":     {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_FILE_START=middle"}, []string{"FORETOP_FILE_*: "}},

@@ -8,87 +8,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/foretop/foretop/pkg/checkpoint"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sinks/elasticsearch"
 	kafkasink "github.com/foretop/foretop/sinks/kafka"
 	"github.com/foretop/foretop/sinks/ndjson"
-	"github.com/foretop/foretop/sources/file"
-	"github.com/foretop/foretop/sources/kafka"
 )
-
-// sourceSet are the sources in use, with the positions of those that keep theirs here.
-type sourceSet struct {
-	named     []pipeline.NamedSource
-	positions *checkpoint.File
-}
-
-// newSources makes the configured sources. They connect when they run.
-func newSources(cfg *Config, log *slog.Logger, r prometheus.Registerer) (_ *sourceSet, err error) {
-	set := &sourceSet{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, set.close())
-		}
-	}()
-	for i := range cfg.Sources {
-		s := &cfg.Sources[i]
-		source, err := set.open(cfg, s, log, r)
-		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", s.Name, err)
-		}
-		set.named = append(set.named, pipeline.NamedSource{Name: s.Name, Source: source})
-	}
-	return set, nil
-}
-
-// close lets go of the positions. No source may be running.
-func (set *sourceSet) close() error {
-	if set.positions == nil {
-		return nil
-	}
-	return set.positions.Close()
-}
-
-func (set *sourceSet) open(cfg *Config, s *SourceConfig, log *slog.Logger, r prometheus.Registerer) (pipeline.Source, error) {
-	switch c := s.Adapter.(type) {
-	case *kafka.Config:
-		return kafka.New(*c, kafka.Options{Name: s.Name, NeedMeta: metaOf(s.Settings.ClusterFrom), Registerer: r, Logger: log})
-	case *file.Config:
-		o := file.Options{Name: s.Name, Registerer: r, Logger: log}
-		if c.Follow {
-			if set.positions == nil {
-				positions, err := checkpoint.OpenFile(filepath.Join(cfg.Core.StateDir, "positions.json"), log)
-				if err != nil {
-					return nil, err
-				}
-				set.positions = positions
-			}
-			o.Store = set.positions
-		}
-		return file.New(*c, o)
-	}
-	return nil, fmt.Errorf("type %q is not built in", s.Type)
-}
-
-// metaOf names what the decoder asks of a record's transport to find the cluster.
-func metaOf(clusterFrom string) []string {
-	var need []string
-	for spec := range strings.FieldsSeq(clusterFrom) {
-		switch kind, arg, _ := strings.Cut(spec, ":"); kind {
-		case "key":
-			need = append(need, "key")
-		case "header":
-			need = append(need, "header."+arg)
-		}
-	}
-	return need
-}
 
 // checker is a sink that can say beforehand whether it could be written to.
 type checker interface {
