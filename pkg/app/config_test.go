@@ -61,7 +61,7 @@ func TestWrongConfigurationsSayWhatToDo(t *testing.T) {
 		environ []string
 		want    []string
 	}{
-		"no source":                       {nil, []string{"no source is configured: set FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"}},
+		"no source":                       {nil, []string{"no source is configured: set for example FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS"}},
 		"two sources without names":       {[]string{"FORETOP_FILE_PATHS=/a", "FORETOP_KAFKA_BROKERS=a:1"}, []string{"write FORETOP_SOURCES=file,kafka to use them all"}},
 		"a name without a type":           {[]string{"FORETOP_SOURCES=prod"}, []string{"FORETOP_SOURCE_PROD_TYPE is required: type of the source"}},
 		"a type that is none":             {[]string{"FORETOP_SOURCES=prod", "FORETOP_SOURCE_PROD_TYPE=kafkaa"}, []string{`FORETOP_SOURCE_PROD_TYPE knows no "kafkaa": write one of file, kafka`}},
