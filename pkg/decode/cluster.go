@@ -107,10 +107,13 @@ func isName(s string) bool {
 	return true
 }
 
-// clusterOf names the cluster: the fixed setting, the mapping, what the form itself says, or unknown.
-// Nothing of the event's own is trusted.
+// clusterOf names the cluster: the one that the sender proved to be, the fixed setting, the mapping, what the
+// form itself says, or unknown. Nothing of the event's own is trusted.
 func (d *Decoder) clusterOf(env *event.Envelope, o *object) event.Cluster {
-	fixed := d.opts.Cluster
+	fixed := event.Cluster{ID: d.meta[MetaClusterID], Name: d.meta[MetaClusterName]}
+	if fixed.Name == "" && fixed.ID == "" {
+		fixed = d.opts.Cluster
+	}
 	if fixed.Name == "" && fixed.ID == "" {
 		for i := range d.opts.ClusterFrom.steps {
 			if name := d.mapped(&d.opts.ClusterFrom.steps[i], o); name != "" {

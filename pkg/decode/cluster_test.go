@@ -22,6 +22,8 @@ func TestClusterIsNamedByConfigurationThenByTheForm(t *testing.T) {
 		{name: "nothing says", body: event1, want: event.Cluster{ID: "unknown", Name: "unknown"}},
 		{name: "a fixed name", body: viaq, fixed: event.Cluster{Name: "prod"}, mapping: []string{"key"}, meta: map[string]string{"key": "k"}, want: event.Cluster{ID: "prod", Name: "prod"}},
 		{name: "a fixed id and name", body: event1, fixed: event.Cluster{ID: "7", Name: "prod"}, want: event.Cluster{ID: "7", Name: "prod"}},
+		{name: "the cluster that the sender proved to be, before everything", body: viaq, fixed: event.Cluster{ID: "7", Name: "prod"}, mapping: []string{"key"}, meta: map[string]string{"key": "k", MetaClusterName: "edge", MetaClusterID: "9"}, want: event.Cluster{ID: "9", Name: "edge"}},
+		{name: "the sender's name alone is its id too", body: viaq, meta: map[string]string{MetaClusterName: "edge"}, want: event.Cluster{ID: "edge", Name: "edge"}},
 		{name: "the topic's capture group", body: event1, mapping: []string{`topic:^audit-(.+)$`}, meta: map[string]string{"topic": "audit-eu-1"}, want: event.Cluster{ID: "eu-1", Name: "eu-1"}},
 		{name: "the topic without a group", body: event1, mapping: []string{`topic:[a-z]+\d`}, meta: map[string]string{"topic": "audit.eu1"}, want: event.Cluster{ID: "eu1", Name: "eu1"}},
 		{name: "a topic that does not match, then the key", body: event1, mapping: []string{`topic:^x-(.+)$`, "key"}, meta: map[string]string{"topic": "audit", "key": "k1"}, want: event.Cluster{ID: "k1", Name: "k1"}},

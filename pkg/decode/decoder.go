@@ -9,7 +9,7 @@ import (
 // Options are the limits of a Decoder, and where the cluster's name comes from. Zero limits mean the
 // defaults.
 type Options struct {
-	// Cluster is the source's fixed setting; it wins over everything if either part is set.
+	// Cluster is the source's fixed setting; it wins over everything but MetaClusterName if either part is set.
 	Cluster event.Cluster
 	// ClusterFrom takes the cluster from the transport or from the shipper's keys; see ParseMapping.
 	ClusterFrom Mapping
