@@ -30,7 +30,7 @@ type ReadOptions struct {
 
 // eachItem decodes all records of the paths, in order, and tells which paths could not be read. It ends early
 // when fn returns an error.
-func (o *ReadOptions) eachItem(ctx context.Context, fn func(where string, it *decode.Item) error) (unreadable []file.PathError, err error) {
+func (o *ReadOptions) eachItem(ctx context.Context, fn func(where string, it *decode.Item) error) (unreadable []error, err error) {
 	source, err := file.New(file.Config{Paths: o.Paths}, file.Options{Name: scanSource, Stdin: o.Stdin, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err

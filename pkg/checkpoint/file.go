@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/foretop/foretop/pkg/durable"
 )
 
 // fileVersion is the version of the file's form that this program writes and reads.
@@ -40,6 +42,18 @@ type File struct {
 }
 
 var _ Store = (*File)(nil)
+
+// lockFile makes and locks a file; closing it ends the lock.
+func lockFile(path string) (io.Closer, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.Lock(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
 
 type fileForm struct {
 	Version int               `json:"version"`
@@ -139,7 +153,7 @@ func (f *File) quarantine() error {
 	}
 	f.log.Error("positions cannot be read; the file was moved aside and sources start anew", "file", aside, "error", f.spoiled)
 	f.spoiled = nil
-	return syncDir(filepath.Dir(f.path))
+	return durable.SyncDir(filepath.Dir(f.path))
 }
 
 // Get implements Store.
@@ -259,5 +273,5 @@ func replace(path string, data []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }

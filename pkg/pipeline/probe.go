@@ -43,3 +43,10 @@ const (
 type History struct {
 	Since, Until time.Time
 }
+
+// Incomplete is what a Source that reads to an end may implement. Unreadable says which parts of its input it
+// could not read, or not to their end, and why: one error each, for the person who reads them. It is complete
+// when Run has returned; Run itself then returns nil for the sake of what could be read, which was judged.
+type Incomplete interface {
+	Unreadable() []error
+}

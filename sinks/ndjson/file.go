@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/foretop/foretop/pkg/durable"
 )
 
 // handle is what file needs of an *os.File; tests fail it.
@@ -57,14 +59,14 @@ func (f *file) take(osFile *os.File) error {
 	if !f.regular { // a pipe or a terminal has no end to repair
 		return nil
 	}
-	if err := lock(osFile); err != nil {
+	if err := durable.Lock(osFile); err != nil {
 		return fmt.Errorf("%s: is another process writing to it? %w", f.path, err)
 	}
 	if f.size, err = wholeLines(osFile, info.Size()); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	f.dirty = f.size != info.Size()
-	return syncDir(filepath.Dir(f.path))
+	return durable.SyncDir(filepath.Dir(f.path))
 }
 
 // tailStep is how much is read at a time to find the last line break. A document longer than maxTail is

@@ -118,7 +118,10 @@ type Source struct {
 	follow   followStats
 }
 
-var _ pipeline.Source = (*Source)(nil)
+var (
+	_ pipeline.Source     = (*Source)(nil)
+	_ pipeline.Incomplete = (*Source)(nil)
+)
 
 // New checks the configuration and registers the metrics.
 func New(cfg Config, opt Options) (*Source, error) {

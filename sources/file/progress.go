@@ -34,7 +34,7 @@ type progress struct {
 	bytes, records atomic.Int64
 	mu             sync.Mutex
 	p              Progress
-	unreadable     []PathError
+	unreadable     []error
 }
 
 // Progress may be called at any time, from any goroutine.
@@ -46,9 +46,9 @@ func (s *Source) Progress() Progress {
 	return p
 }
 
-// Unreadable lists the paths that could not be read to their end, in the order in which that was found. It
-// is complete when Run has returned.
-func (s *Source) Unreadable() []PathError {
+// Unreadable implements pipeline.Incomplete: a PathError for each path that could not be read to its end, in
+// the order in which that was found.
+func (s *Source) Unreadable() []error {
 	s.progress.mu.Lock()
 	defer s.progress.mu.Unlock()
 	return slices.Clone(s.progress.unreadable)

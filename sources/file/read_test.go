@@ -92,7 +92,7 @@ func TestWhatComesBeforeAFaultIsJudged(t *testing.T) {
 					t.Errorf("read %d bytes, ending in %q", len(got), got[max(0, len(got)-100):])
 				}
 				bad := s.Unreadable()
-				if len(bad) != 1 || bad[0].Path != filepath.Join(dir, "a") || !strings.Contains(bad[0].Error(), "compressed data is damaged") {
+				if len(bad) != 1 || !strings.HasPrefix(bad[0].Error(), filepath.Join(dir, "a")+": ") || !strings.Contains(bad[0].Error(), "compressed data is damaged") {
 					t.Errorf("unreadable: %v", bad)
 				}
 			})
@@ -158,23 +158,6 @@ func TestPathsAreExpanded(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-func TestAnUnreadableDirectoryDoesNotStopTheOthers(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
-	}
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a", "x"), []byte("{}"))
-	write(t, filepath.Join(dir, "b"), []byte(`{"b":1}`))
-	if err := os.Chmod(filepath.Join(dir, "a"), 0); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Chmod(filepath.Join(dir, "a"), 0o700)
-	to, s := read(t, Config{Paths: []string{dir}})
-	if bad := s.Unreadable(); len(bad) != 1 || !errors.Is(bad[0], fs.ErrPermission) || to.take() != `{"b":1}` {
-		t.Errorf("unreadable: %v", bad)
 	}
 }
 
