@@ -9,29 +9,40 @@ import (
 )
 
 func newScan() *cobra.Command {
-	o := app.ScanOptions{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	o := app.ScanOptions{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()}
 	c := &cobra.Command{
 		Use:   "scan [PATH...]",
-		Short: "Judge files, directories, .gz, .zst or the standard input",
+		Short: "Judge files, directories, .gz, .zst, the standard input, or what a source holds",
 		Long: `Judges audit logs and prints what was found. Paths are files, directories and patterns; - or nothing reads
 the standard input. Nothing leaves the machine.
 
-Exit codes: 1 an error; else 3 a path could not be read to its end (broken records in it are counted, not that);
-else 2 findings at or above --fail-on; else 0.`,
+With --source it reads what a source of the service holds of a stretch of time: one that FORETOP_SOURCES names, or
+a type (kafka, cloudwatch, ...) that FORETOP_<TYPE>_* variables configure. The positions of the service stay where
+they are. FORETOP_* settings of rules, labels and clusters hold too; those of sinks are not needed.
+
+Exit codes: 1 an error; else 3 a path or a part of a source could not be read to its end (broken records in it are
+counted, not that); else 2 findings at or above --fail-on; else 0.`,
 		Example: `  foretop scan audit.log.gz
   foretop scan /var/log/kubernetes/audit --report report.html
   kubectl logs -n kube-system kube-apiserver-cp1 | foretop scan --fail-on high
-  foretop scan audit/ --output ndjson --min-level medium > findings.ndjson`,
+  foretop scan audit/ --output ndjson --min-level medium > findings.ndjson
+  foretop scan --source kafka --since 7d --report report.html
+  foretop scan --source prod --since 2026-11-20T03:00:00Z --until 2026-11-20T06:00:00Z`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			if o.Paths, err = inputs(c, args); err != nil {
-				return err
+			if o.Paths = args; o.Source == "" {
+				if o.Paths, err = inputs(c, args); err != nil {
+					return err
+				}
 			}
 			return ended(app.Scan(c.Context(), o))
 		},
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Output, "output", "o", app.OutputTable, "table, ndjson (the documents that Elasticsearch gets), html or csv")
+	f.StringVar(&o.Source, "source", "", "judge what this source holds: its name, or its type")
+	f.StringVar(&o.Since, "since", "", "with --source: how long ago to begin, as 90m, 24h or 7d, or a time, as 2026-11-20T03:00:00Z (default "+app.DefaultSince+")")
+	f.StringVar(&o.Until, "until", "", "with --source: where to end, in the same form (default now)")
 	f.StringVar(&o.Report, "report", "", "write an HTML report to this file too")
 	addRuleFlags(c, &o.Rules)
 	f.StringVar(&o.MinLevel, "min-level", "low", "leave findings below this level out: informational, low, medium, high, critical")

@@ -8,7 +8,6 @@ import (
 
 	"github.com/foretop/foretop/pkg/config"
 	"github.com/foretop/foretop/pkg/decode"
-	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/sinks/elasticsearch"
 	kafkasink "github.com/foretop/foretop/sinks/kafka"
 	"github.com/foretop/foretop/sinks/ndjson"
@@ -208,22 +207,6 @@ func LoadSetupConfig(environ []string, target string) (*SetupConfig, error) {
 	l.Ignore(ndjsonPrefix, &ndjson.Config{})
 	l.Ignore(kafkaSinkPrefix, &kafkasink.Config{})
 	return c, l.Finish()
-}
-
-// decodeOptions are the decoder's options for a source: its own cluster settings, else those of the service.
-func (c *Config) decodeOptions(s *SourceConfig) (decode.Options, error) {
-	mapping, err := decode.ParseMapping(strings.Fields(s.Settings.ClusterFrom)...)
-	if err != nil {
-		return decode.Options{}, fmt.Errorf("%s_CLUSTER_FROM: %w", s.Prefix, err)
-	}
-	o := decode.Options{ClusterFrom: mapping, Cluster: event.Cluster{ID: s.Settings.ClusterID, Name: s.Settings.ClusterName}}
-	if o.Cluster.Name == "" && s.Settings.ClusterFrom == "" {
-		o.Cluster = event.Cluster{ID: c.Core.ClusterID, Name: c.Core.ClusterName}
-	}
-	if o.Cluster.ID == "" {
-		o.Cluster.ID = o.Cluster.Name
-	}
-	return o, nil
 }
 
 // Reference describes every variable, for `foretop config`.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sources/file"
 )
 
@@ -76,6 +77,23 @@ func progressLine(p file.Progress, judged, events, findings int64, elapsed time.
 		text = fmt.Sprintf("%d of %d files  %s", p.FilesDone, p.Files, text)
 	}
 	return text + "  " + finding.Visible(p.Current)
+}
+
+// progressLine says how far reading the past has come: what was read, and how much time it covers yet.
+func (s *pastSource) progressLine(n *pipeline.SourceStats, findings int64, elapsed time.Duration) string {
+	seconds := max(elapsed.Seconds(), 0.001)
+	text := fmt.Sprintf("%s records  %s events  %s events/s  %d findings",
+		number(s.records.Load()), number(n.Items), number(int64(float64(n.Items)/seconds)), findings)
+	if ms := s.at.Load(); ms != 0 {
+		at := time.UnixMilli(ms).UTC()
+		text += fmt.Sprintf("  at %s, %s to go", at.Format("01-02 15:04"), max(0, s.until.Sub(at)).Round(time.Minute))
+	}
+	if r, ok := s.Source.(pipeline.HealthReporter); ok {
+		if err := r.Health(); err != nil {
+			text += "  " + finding.Visible(err.Error())
+		}
+	}
+	return text
 }
 
 // number is n with a space between groups of three digits.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/foretop/foretop/detections"
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/finding"
 	"github.com/foretop/foretop/pkg/pipeline"
@@ -67,11 +66,7 @@ type service struct {
 func newService(cfg *Config, log *slog.Logger) (_ *service, err error) {
 	s := &service{cfg: cfg, log: log, registry: telemetry.NewRegistry()}
 	core := &cfg.Core
-	options := RuleOptions{Paths: core.Rules, Placeholders: core.Placeholders, SkipInvalid: core.SkipInvalidRules, TrustedProxies: core.TrustedProxies}
-	if !core.NoBuiltin {
-		options.Builtin = detections.FS
-	}
-	if s.rules, err = WatchRules(options, log, s.registry); err != nil {
+	if s.rules, err = WatchRules(cfg.ruleOptions(), log, s.registry); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -122,22 +117,16 @@ func (s *service) judgeOptions() (JudgeOptions, error) {
 		return JudgeOptions{}, err
 	}
 	perSource := make(map[string]decode.Options)
-	types := make(map[string]string)
 	for i := range s.cfg.Sources {
 		src := &s.cfg.Sources[i]
 		if perSource[src.Name], err = s.cfg.decodeOptions(src); err != nil {
 			return JudgeOptions{}, err
 		}
-		types[src.Name] = src.Type
 	}
-	core := &s.cfg.Core
 	return JudgeOptions{
-		Rules:  s.rules.Current,
-		Decode: func(source string) decode.Options { return perSource[source] },
-		Finding: finding.Options{
-			Namespace: core.Namespace, Version: telemetry.ReadBuild().Version, Labels: core.Labels,
-			SourceTypes: types, TrustedProxies: core.TrustedProxies, IncludeBodies: core.IncludeBodies,
-		},
+		Rules:    s.rules.Current,
+		Decode:   func(source string) decode.Options { return perSource[source] },
+		Finding:  s.cfg.findingOptions(),
 		MinLevel: level,
 		Metrics:  NewJudgeMetrics(s.registry),
 	}, nil

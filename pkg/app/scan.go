@@ -5,20 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"time"
 
 	"github.com/foretop/foretop/detections"
 	"github.com/foretop/foretop/pkg/decode"
-	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/finding"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/pkg/report"
 	"github.com/foretop/foretop/pkg/sigma"
-	"github.com/foretop/foretop/pkg/telemetry"
 	"github.com/foretop/foretop/sinks/ndjson"
-	"github.com/foretop/foretop/sources/file"
 )
 
 // Outputs of a scan.
@@ -57,7 +53,13 @@ func (f RuleFlags) Options() RuleOptions {
 // ScanOptions are what `foretop scan` was asked for.
 type ScanOptions struct {
 	// Paths are files and directories; "-" is Stdin.
-	Paths  []string
+	Paths []string
+	// Source names a configured source, or its type, whose past is judged instead of Paths: from Since on up to
+	// Until, each an RFC 3339 time, a date or a duration before now; empty means DefaultSince and now. Environ
+	// configures it, in the form of os.Environ.
+	Source, Since, Until string
+	Environ              []string
+
 	Stdin  io.Reader
 	Stdout *os.File
 	Stderr *os.File
@@ -77,6 +79,7 @@ type ScanOptions struct {
 // scan is one run of `foretop scan`.
 type scan struct {
 	o        ScanOptions
+	input    *scanInput
 	minLevel sigma.Level
 	failOn   sigma.Level
 	rules    *Rules
@@ -86,15 +89,18 @@ type scan struct {
 	started  time.Time
 }
 
-// Scan judges files and returns the exit code. An error goes with ExitError.
+// errInterrupted is returned beside the results of a scan that was ended from outside.
+var errInterrupted = errors.New("interrupted: what was found so far is not the whole")
+
+// Scan judges files, or what a source holds, and returns the exit code. An error goes with ExitError.
 func Scan(ctx context.Context, o ScanOptions) (int, error) {
 	s := &scan{o: o, summary: report.NewSummary(), started: time.Now()}
 	if err := s.prepare(); err != nil {
 		return ExitError, err
 	}
 	quality, err := s.run(ctx)
-	if err == nil {
-		err = s.finish(quality)
+	if quality != nil && (err == nil || ctx.Err() != nil) {
+		err = errors.Join(err, s.finish(quality))
 	}
 	switch {
 	case err != nil:
@@ -136,7 +142,10 @@ func (s *scan) prepare() (err error) {
 			return err
 		}
 	}
-	if s.rules, err = LoadRules(s.o.Rules.Options()); err != nil {
+	if s.input, err = s.o.input(); err != nil {
+		return err
+	}
+	if s.rules, err = LoadRules(s.input.rules); err != nil {
 		return err
 	}
 	if n := s.rules.Invalid(); n > 0 {
@@ -145,16 +154,10 @@ func (s *scan) prepare() (err error) {
 	return nil
 }
 
-// scanSource is the name of the source of a scan in origins.
-const scanSource = "scan"
-
-// run reads and judges everything, and returns what is known about the reading.
+// run reads and judges everything, and returns what is known about the reading. Where ctx ended it, that goes
+// with the error.
 func (s *scan) run(ctx context.Context) (_ *report.Quality, err error) {
-	log := slog.New(slog.DiscardHandler) // what matters is in the quality, or is the error
-	source, err := file.New(file.Config{Paths: s.o.Paths}, file.Options{Name: scanSource, Stdin: s.o.Stdin, Logger: log})
-	if err != nil {
-		return nil, err
-	}
+	in := s.input
 	deadLetters := pipeline.NamedSink{Name: deadLetterSink, Sink: pipeline.Discard}
 	if s.o.DeadLetter != "" {
 		sink, err := ndjson.New(ndjson.Config{Path: s.o.DeadLetter})
@@ -165,30 +168,32 @@ func (s *scan) run(ctx context.Context) (_ *report.Quality, err error) {
 		deadLetters.Sink = sink
 	}
 	p, err := pipeline.New(pipeline.Config{
-		Sources:      []pipeline.NamedSource{{Name: scanSource, Source: source}},
+		Sources:      []pipeline.NamedSource{{Name: in.name, Source: in.source}},
 		NewProcessor: s.newProcessor,
 		Sinks:        []pipeline.NamedSink{{Name: "findings", Sink: pipeline.Discard}}, // they go to the summary and to lines
 		DeadLetters:  deadLetters,
 		Redact:       finding.Redact,
+		Budget:       in.budget,
 		Workers:      s.o.Workers,
 		BulkDelay:    10 * time.Millisecond, // a source waits for its last batch
-		Logger:       log,
+		Logger:       in.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	stop := showProgress(s.o.Stderr, func() string {
 		n := p.Stats().Sources[0]
-		return progressLine(source.Progress(), n.Bytes, n.Items, s.summary.AtOrAbove(sigma.Informational), time.Since(s.started))
+		return in.progress(&n, s.summary.AtOrAbove(sigma.Informational), time.Since(s.started))
 	})
 	err = p.Run(ctx)
 	stop()
-	if ctx.Err() != nil {
-		err = errors.Join(errors.New("interrupted: what was found so far is not the whole"), err)
-	}
 	q := s.qualityOf(p.Stats())
-	for _, bad := range source.Unreadable() {
+	for _, bad := range in.unreadable() {
 		q.Unreadable = append(q.Unreadable, bad.Error())
+	}
+	if ctx.Err() != nil {
+		q.Unreadable = append(q.Unreadable, "interrupted: what comes after was not read")
+		err = errors.Join(errInterrupted, err)
 	}
 	return q, err
 }
@@ -196,11 +201,9 @@ func (s *scan) run(ctx context.Context) (_ *report.Quality, err error) {
 func (s *scan) newProcessor() pipeline.Processor {
 	seen := s.watchers.add()
 	return NewProcessor(JudgeOptions{
-		Rules: func() *Rules { return s.rules },
-		Decode: func(string) decode.Options {
-			return decode.Options{Cluster: event.Cluster{ID: s.o.Cluster, Name: s.o.Cluster}}
-		},
-		Finding:  finding.Options{Version: telemetry.ReadBuild().Version, SourceTypes: map[string]string{scanSource: "file"}},
+		Rules:    func() *Rules { return s.rules },
+		Decode:   func(string) decode.Options { return s.input.decode },
+		Finding:  s.input.finding,
 		MinLevel: s.minLevel,
 		Observe: func(j *Judged) {
 			seen.see(j)

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"errors"
-
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sources/file"
 )
@@ -10,10 +8,8 @@ import (
 var fileSource = sourceType{
 	kind:   "file",
 	config: func() any { return &file.Config{} },
+	noPast: "files are scanned by their paths: foretop scan PATH",
 	open: func(s *SourceConfig, o openOptions) (pipeline.Source, error) {
-		if o.history != nil {
-			return nil, errors.New("files are scanned by their paths: foretop scan PATH")
-		}
 		c := *s.Adapter.(*file.Config)
 		options := file.Options{Name: s.Name, Registerer: o.registry, Logger: o.log}
 		if c.Follow {

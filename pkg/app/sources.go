@@ -18,6 +18,8 @@ type sourceType struct {
 	kind string
 	// config makes the struct that the environment fills; it has a Validate method.
 	config func() any
+	// noPast, if not empty, says why the past of such a source cannot be read, and what to do instead.
+	noPast string
 	// open makes the source from s.Adapter, which config made. It connects when it runs.
 	open func(s *SourceConfig, o openOptions) (pipeline.Source, error)
 }
