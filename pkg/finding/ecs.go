@@ -121,7 +121,46 @@ type UserAgent struct {
 	Version  string `json:"version,omitempty"`
 }
 
-// Address is source.* and client.*: the client's address as text, and as an address if it is one.
+// Source is source.*: where the request came from, and where in the world that is.
+type Source struct {
+	IP      string `json:"ip,omitempty" es:"ip" redact:"-"`
+	Address string `json:"address,omitempty"`
+	Place
+}
+
+// Place is where a public address is, source.geo.* and source.as.*: what databases say of its network, which is not
+// where a person sits.
+type Place struct {
+	Geo Geo `json:"geo,omitzero"`
+	AS  AS  `json:"as,omitzero"`
+}
+
+// Geo is source.geo.*. Names are English.
+type Geo struct {
+	Location       *Point `json:"location,omitempty" es:"geo_point"`
+	ContinentCode  string `json:"continent_code,omitempty"`
+	ContinentName  string `json:"continent_name,omitempty"`
+	CountryISOCode string `json:"country_iso_code,omitempty"` // ISO 3166-1
+	CountryName    string `json:"country_name,omitempty"`
+	RegionISOCode  string `json:"region_iso_code,omitempty"` // ISO 3166-2: the country's code is part of it
+	RegionName     string `json:"region_name,omitempty"`
+	CityName       string `json:"city_name,omitempty"`
+	Timezone       string `json:"timezone,omitempty"`
+}
+
+// Point is a place in degrees (WGS 84).
+type Point struct {
+	Lat float64 `json:"lat"`
+	Lon float64 `json:"lon"`
+}
+
+// AS is source.as.*: the autonomous system that announces the address.
+type AS struct {
+	Number       uint32 `json:"number,omitempty" es:"long"`
+	Organization Named  `json:"organization,omitzero"`
+}
+
+// Address is client.*: the client's address as text, and as an address if it is one.
 type Address struct {
 	IP      string `json:"ip,omitempty" es:"ip" redact:"-"`
 	Address string `json:"address,omitempty"`

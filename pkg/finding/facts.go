@@ -47,7 +47,7 @@ func (b *Builder) collect(ev *event.Event, env *event.Envelope, m *engine.Match)
 	}
 	c.dryRun = slices.Contains(c.query["dryRun"], "All")
 	c.client, c.forwarded = clientOf(ev, env.Provider, b.o.TrustedProxies)
-	c.identity = identityOf(ev, env.Provider)
+	c.identity = identityOf(ev, env.Provider, env.Truncated)
 	c.readObject()
 	c.targets = c.targetsOf()
 	return c
@@ -133,11 +133,11 @@ func (c *facts) tags() []string {
 func (c *facts) related(f *Finding) Related {
 	var users, hosts, ips []string
 	users = append(users, f.User.Name, f.User.ID, f.User.Effective.Name, f.User.Effective.ID, c.identity.ARN,
-		c.identity.CanonicalARN, c.identity.SessionName, c.identity.PrincipalID, c.identity.OID)
+		c.identity.CanonicalARN, c.identity.SessionName, c.identity.PrincipalID, c.identity.Subject, c.identity.OID)
 	users = append(users, f.User.Target.Name...)
-	hosts = append(hosts, c.identity.TokenNode, text(c.object, "spec", "nodeName"))
+	hosts = append(hosts, c.identity.TokenNode, c.identity.Effective.TokenNode, c.identity.InstanceID, text(c.object, "spec", "nodeName"))
 	for _, name := range []string{f.User.Name, f.User.Effective.Name} {
-		if node, ok := strings.CutPrefix(name, "system:node:"); ok {
+		if node, ok := strings.CutPrefix(name, nodePrefix); ok {
 			hosts = append(hosts, node)
 		}
 	}

@@ -32,7 +32,7 @@ type Finding struct {
 	Threat       Threat            `json:"threat,omitzero" redact:"-"`
 	User         User              `json:"user,omitzero"`
 	UserAgent    UserAgent         `json:"user_agent,omitzero"`
-	Source       Address           `json:"source,omitzero"`
+	Source       Source            `json:"source,omitzero"`
 	Client       Address           `json:"client,omitzero"`
 	Related      Related           `json:"related,omitzero"`
 	Orchestrator Orchestrator      `json:"orchestrator"`
@@ -66,10 +66,17 @@ type Options struct {
 	// TrustedProxies are skipped when the client is looked for in sourceIPs; nil means the defaults of
 	// the event's provider (event.TrustedProxies).
 	TrustedProxies []netip.Prefix
+	// Locator tells where public addresses are; nil means that findings do not say it.
+	Locator Locator
 	// IncludeBodies adds the request and the response body, redacted.
 	IncludeBodies bool
 	// Now is the clock for event.created; default time.Now.
 	Now func() time.Time
+}
+
+// Locator tells where a public address is, as far as it knows. It is safe for concurrent use.
+type Locator interface {
+	Locate(addr netip.Addr) Place
 }
 
 // Builder makes findings. It is immutable and safe for concurrent use.
@@ -99,14 +106,11 @@ func NewBuilder(o Options) *Builder {
 // Level is the finding's severity.
 func (f *Finding) Level() sigma.Level { return f.level }
 
-// Actor is the identity that made the request, for people: its name, with the session where many share
-// a name, or who it was as far as it is known.
+// Actor is the identity that made the request, for people: its name, with the person behind it where many
+// have the same name, or who it was as far as it is known.
 func (f *Finding) Actor() string {
-	if session := f.Foretop.Identity.SessionName; session != "" && !strings.Contains(f.User.Name, session) {
-		return f.User.Name + " (" + session + ")"
-	}
 	if f.User.Name != "" {
-		return f.User.Name
+		return inParentheses(f.User.Name, f.Foretop.Identity.person(f.User.Name))
 	}
 	if f.Source.Address != "" {
 		return "unauthenticated from " + f.Source.Address
@@ -135,7 +139,7 @@ func (b *Builder) Build(ev *event.Event, env *event.Envelope, m *engine.Match, o
 		Threat:     threatOf(m.Rule.Tags),
 		User:       c.user(),
 		UserAgent:  agentOf(ev.UserAgent),
-		Source:     c.client,
+		Source:     Source{IP: c.client.IP, Address: c.client.Address, Place: b.place(c.client)},
 		Client:     c.client,
 		Kubernetes: Kubernetes{Audit: auditOf(ev, c.uri)},
 		Container:  c.containers(),
@@ -156,6 +160,22 @@ func (b *Builder) Build(ev *event.Event, env *event.Envelope, m *engine.Match, o
 	f.Foretop.Redactions = c.redactions + scrub(f)
 	f.body = encode(f)
 	return f
+}
+
+// place is where the client is, if its address is one of the internet's.
+func (b *Builder) place(client Address) Place {
+	addr, err := netip.ParseAddr(client.IP)
+	if b.o.Locator == nil || err != nil || !isPublic(addr) {
+		return Place{}
+	}
+	return b.o.Locator.Locate(addr)
+}
+
+// carrierNAT is the address space between a provider and its customers (RFC 6598).
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+func isPublic(addr netip.Addr) bool {
+	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !carrierNAT.Contains(addr)
 }
 
 func (b *Builder) eventOf(c *facts, origin pipeline.Origin) Event {

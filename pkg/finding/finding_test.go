@@ -196,7 +196,7 @@ func TestContainersOfTheObjectWhereTheRuleIsNotAboutContainers(t *testing.T) {
 func TestTheClientStandsBehindTrustedProxies(t *testing.T) {
 	ev := &event.Event{SourceIPs: []string{"198.51.100.1", "fe80::1%eth0", "172.31.4.5"}}
 	f := build(t, ev, event.Envelope{Provider: "aks"}, engine.Match{})
-	if f.Source != (Address{IP: "fe80::1", Address: "fe80::1%eth0"}) || !f.Foretop.AddressForwarded {
+	if f.Source != (Source{IP: "fe80::1", Address: "fe80::1%eth0"}) || !f.Foretop.AddressForwarded {
 		t.Errorf("%+v, forwarded %v", f.Source, f.Foretop.AddressForwarded)
 	}
 	if diff := cmp.Diff([]string{"198.51.100.1", "fe80::1", "172.31.4.5"}, f.Related.IP); diff != "" {

@@ -36,34 +36,6 @@ type RuleExtra struct {
 	Suppressed []string `json:"suppressed,omitempty"`
 }
 
-// Identity is foretop.identity.*: what kind of identity called, and the credential behind it.
-type Identity struct {
-	Kind                    string         `json:"kind" redact:"-"`
-	EffectiveKind           string         `json:"effective_kind,omitempty" redact:"-"`
-	ServiceAccount          NamespacedName `json:"service_account,omitzero"`
-	EffectiveServiceAccount NamespacedName `json:"effective_service_account,omitzero"`
-	Constraint              string         `json:"impersonation_constraint,omitempty"`
-	TokenPod                string         `json:"token_pod,omitempty"`
-	TokenPodUID             string         `json:"token_pod_uid,omitempty"`
-	TokenNode               string         `json:"token_node,omitempty"`
-	TokenNodeUID            string         `json:"token_node_uid,omitempty"`
-	// CredentialID names a credential without giving it away: the JTI of a token, the hash of a certificate.
-	CredentialID string `json:"credential_id,omitempty" redact:"-"`
-	ARN          string `json:"arn,omitempty" redact:"name"`
-	CanonicalARN string `json:"canonical_arn,omitempty" redact:"name"`
-	SessionName  string `json:"session_name,omitempty" redact:"name"`
-	// AccessKeyID is the public half of an AWS key: CloudTrail is searched by it.
-	AccessKeyID string `json:"access_key_id,omitempty" redact:"-"`
-	PrincipalID string `json:"principal_id,omitempty" redact:"name"`
-	OID         string `json:"oid,omitempty" redact:"name"`
-}
-
-// NamespacedName is a namespace and a name.
-type NamespacedName struct {
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-}
-
 // Owner is a kind and a name: the controlling owner of the object, or the role that a binding names.
 type Owner struct {
 	Kind string `json:"kind,omitempty"`

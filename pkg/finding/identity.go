@@ -7,6 +7,64 @@ import (
 	"github.com/foretop/foretop/pkg/event"
 )
 
+// Identity is foretop.identity.*: who called, as Kubernetes and as the cloud know it. Every field comes from what
+// the API server's authenticator wrote; where a cluster is comes from the transport and stands in cloud.* and
+// orchestrator.cluster.*.
+type Identity struct {
+	Principal
+	// Effective is the impersonated identity. The caller chose its name, groups and extra, as far as its
+	// rights to impersonate go.
+	Effective  Principal `json:"effective,omitzero"`
+	Constraint string    `json:"impersonation_constraint,omitempty"`
+}
+
+// Principal is one identity and the credential behind it. Kind, Type, Confidence and SharedReason are closed sets.
+type Principal struct {
+	// Kind is what Kubernetes takes it for: user, serviceaccount, node, system, anonymous, unknown.
+	Kind string `json:"kind" redact:"-"`
+	// Type is what the cloud takes it for, empty for what only the cluster knows.
+	Type string `json:"type,omitempty" redact:"-"`
+	// Confidence says how far the names below can be relied on for who it was.
+	Confidence string `json:"confidence,omitempty" redact:"-"`
+	// Shared is true where several people or programs look the same, so that none can be named.
+	Shared       bool   `json:"shared,omitempty"`
+	SharedReason string `json:"shared_reason,omitempty" redact:"-"`
+
+	ServiceAccount NamespacedName `json:"service_account,omitzero"`
+	Node           string         `json:"node,omitempty"`
+	TokenPod       string         `json:"token_pod,omitempty"`
+	TokenPodUID    string         `json:"token_pod_uid,omitempty"`
+	TokenNode      string         `json:"token_node,omitempty"`
+	TokenNodeUID   string         `json:"token_node_uid,omitempty"`
+	// CredentialID names a credential without giving it away: the JTI of a token, the hash of a certificate.
+	CredentialID string `json:"credential_id,omitempty" redact:"name"`
+
+	// Account is the AWS account or the Google project that the identity belongs to: not always the cluster's.
+	Account      string `json:"account,omitempty" redact:"name"`
+	ARN          string `json:"arn,omitempty" redact:"name"`
+	CanonicalARN string `json:"canonical_arn,omitempty" redact:"name"`
+	// Role is the IAM role, without its path; PermissionSet is that of IAM Identity Center.
+	Role          string `json:"role,omitempty" redact:"name"`
+	PermissionSet string `json:"permission_set,omitempty" redact:"name"`
+	SessionName   string `json:"session_name,omitempty" redact:"name"`
+	// InstanceID is the EC2 instance that the session is named after.
+	InstanceID string `json:"instance_id,omitempty" redact:"name"`
+	// AccessKeyID is the public half of an AWS key: CloudTrail is searched by it.
+	AccessKeyID string `json:"access_key_id,omitempty" redact:"name"`
+	PrincipalID string `json:"principal_id,omitempty" redact:"name"`
+	// Pool and Subject are those of workforce and workload identity federation on Google Cloud.
+	Pool    string `json:"pool,omitempty" redact:"name"`
+	Subject string `json:"subject,omitempty" redact:"name"`
+	// OID is the object id in Entra ID.
+	OID string `json:"oid,omitempty" redact:"name"`
+}
+
+// NamespacedName is a namespace and a name.
+type NamespacedName struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+}
+
 // Kinds of identities, foretop.identity.kind.
 const (
 	kindUser           = "user"
@@ -17,7 +75,25 @@ const (
 	kindUnknown        = "unknown"
 )
 
-const serviceAccountPrefix = "system:serviceaccount:"
+// Values of foretop.identity.confidence.
+const (
+	// confidenceCredential: the credential that was presented names this one identity.
+	confidenceCredential = "credential"
+	// confidenceSSO: the session's name is the user's in IAM Identity Center. The role's name says so; whoever
+	// can create roles in that account can imitate it.
+	confidenceSSO = "session_name_is_set_by_sso"
+	// confidenceSession: whoever assumed the role chose the session's name.
+	confidenceSession = "session_name_is_caller_chosen"
+	// confidenceImpersonated: the caller chose everything about this identity.
+	confidenceImpersonated = "chosen_by_impersonator"
+	confidenceShared       = "shared"
+	confidenceNone         = "none"
+)
+
+const (
+	serviceAccountPrefix = "system:serviceaccount:"
+	nodePrefix           = "system:node:"
+)
 
 // aksSystem are Microsoft's own identities in AKS clusters, as its published audit policy names them.
 var aksSystem = []string{"aksService", "acsService", "hcpService", "aksProblemDetector"}
@@ -31,7 +107,7 @@ func kindOf(name, provider string) string {
 		return kindAnonymous
 	case strings.HasPrefix(name, serviceAccountPrefix):
 		return kindServiceAccount
-	case strings.HasPrefix(name, "system:node:"), provider == "aks" && name == "nodeclient":
+	case strings.HasPrefix(name, nodePrefix), isNodeCredential(name, provider):
 		return kindNode
 	case strings.HasPrefix(name, "system:"), provider == "eks" && strings.HasPrefix(name, "eks:"),
 		provider == "aks" && slices.Contains(aksSystem, name):
@@ -50,23 +126,18 @@ func serviceAccountOf(name string) NamespacedName {
 	return NamespacedName{Namespace: namespace, Name: sa}
 }
 
-func identityOf(ev *event.Event, provider string) Identity {
-	extra := func(name string) string { return extraValue(ev.User.Extra, name) }
-	id := Identity{
-		Kind:           kindOf(ev.User.Username, provider),
-		ServiceAccount: serviceAccountOf(ev.User.Username),
-		TokenPod:       extra("pod-name"), TokenPodUID: extra("pod-uid"),
-		TokenNode: extra("node-name"), TokenNodeUID: extra("node-uid"),
-		CredentialID: extra("credential-id"),
-		ARN:          extra("arn"), CanonicalARN: extra("canonicalArn"), SessionName: extra("sessionName"),
-		AccessKeyID: extra("accessKeyId"), PrincipalID: extra("principalId"), OID: extra("oid"),
-	}
+// identityOf reads who called. truncated is true for an event that was cut.
+func identityOf(ev *event.Event, provider string, truncated bool) Identity {
+	id := Identity{Principal: principalOf(&ev.User, provider)}
 	if id.Kind == kindUnknown && slices.Contains(ev.User.Groups, "system:unauthenticated") {
 		id.Kind = kindAnonymous
 	}
+	id.SharedReason = id.sharedReason(&ev.User, provider, truncated)
+	id.Shared = id.SharedReason != ""
+	id.Confidence = id.confidence()
 	if ev.ImpersonatedUser != nil {
-		id.EffectiveKind = kindOf(ev.ImpersonatedUser.Username, provider)
-		id.EffectiveServiceAccount = serviceAccountOf(ev.ImpersonatedUser.Username)
+		id.Effective = principalOf(ev.ImpersonatedUser, provider)
+		id.Effective.Confidence = confidenceImpersonated
 	}
 	if ev.AuthenticationMetadata != nil {
 		id.Constraint = ev.AuthenticationMetadata.ImpersonationConstraint
@@ -74,92 +145,78 @@ func identityOf(ev *event.Event, provider string) Identity {
 	return id
 }
 
-// extraValue is the first value whose key is name, or ends in /name: authenticators put their domain
-// before it ("authentication.kubernetes.io/pod-name").
-func extraValue(extra map[string][]string, name string) string {
-	for _, key := range sortedKeys(extra) {
-		if extraName(key) == name && len(extra[key]) > 0 {
-			return extra[key][0]
-		}
+func principalOf(u *event.User, provider string) Principal {
+	extra := func(name string) string { return extraValue(u.Extra, name) }
+	p := Principal{
+		Kind:           kindOf(u.Username, provider),
+		ServiceAccount: serviceAccountOf(u.Username),
+		TokenPod:       extra("pod-name"), TokenPodUID: extra("pod-uid"),
+		TokenNode: extra("node-name"), TokenNodeUID: extra("node-uid"),
+		CredentialID: extra("credential-id"),
 	}
-	return ""
+	if node, ok := strings.CutPrefix(u.Username, nodePrefix); ok {
+		p.Node = node
+	}
+	p.readAWS(u)
+	switch provider {
+	case "gke":
+		p.readGoogle(u.Username)
+	case "aks":
+		p.readEntra(u)
+	}
+	return p
 }
 
-func extraName(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
-
-// openExtra are the keys of user.extra that name a credential or its holder and give nothing away.
-var openExtra = []string{
-	"pod-name", "pod-uid", "node-name", "node-uid", "credential-id", "arn", "canonicalArn", "sessionName", "accessKeyId", "principalId", "oid",
+func (p *Principal) confidence() string {
+	switch {
+	case p.Shared:
+		return confidenceShared
+	case p.Kind == kindAnonymous || p.Kind == kindUnknown:
+		return confidenceNone
+	case p.PermissionSet != "":
+		return confidenceSSO
+	case p.Role != "" && p.SessionName != "":
+		return confidenceSession
+	}
+	return confidenceCredential
 }
 
-const (
-	maxExtra       = 50 // keys
-	maxExtraValues = 10 // per key
-	maxExtraText   = 1024
-)
-
-// extraKey is a key of a flattened field: dots and slashes stay, a NUL would make Elasticsearch refuse it.
-func extraKey(key string) string {
-	if key == "" {
-		return "_"
+// person is what tells the caller from others of the same user name: the role and the session, or the IAM user. It
+// is empty where the name says it itself, and where nobody is known.
+func (p *Principal) person(name string) string {
+	if p.Kind != kindUser {
+		return ""
 	}
-	return cut(strings.ReplaceAll(key, "\x00", "_"), shortText)
+	var who string
+	switch {
+	case p.PermissionSet != "":
+		who = join(p.PermissionSet, p.SessionName)
+	case p.Role != "":
+		who = join(p.Role, p.SessionName)
+	case p.ARN != "":
+		a, _ := parseARN(p.ARN)
+		who = a.resource
+	}
+	if own := afterSlash(who); own != "" && strings.Contains(sessionSpelling(name), sessionSpelling(own)) {
+		who = ""
+	}
+	if p.Shared {
+		return strings.Trim(who+", shared", ", ")
+	}
+	return who
 }
 
-// extraOf copies user.extra without its secrets. Values under keys that are known to be harmless stay as
-// they are (the generic pass would take an access key id for a key).
-func extraOf(extra map[string][]string) map[string][]string {
-	if len(extra) == 0 {
-		return nil
-	}
-	out := make(map[string][]string, min(len(extra), maxExtra))
-	for _, key := range sortedKeys(extra) {
-		if len(out) == maxExtra {
-			break
-		}
-		values := head(extra[key], maxExtraValues)
-		for i, v := range values {
-			switch {
-			case slices.Contains(openExtra, extraName(key)):
-			case sensitiveName(key):
-				values[i] = mark("value", len(v))
-			default:
-				values[i], _ = redactText(v)
-			}
-			values[i] = cut(strings.ToValidUTF8(values[i], "\ufffd"), maxExtraText)
-		}
-		out[extraKey(key)] = values
-	}
-	return out
-}
+func join(a, b string) string { return strings.Trim(a+"/"+b, "/") }
 
-func (c *facts) user() User {
-	u := c.ev.User
-	out := User{Name: u.Username, ID: u.UID, Group: Names{head(u.Groups, maxGroups)}, Target: c.targets}
-	if local, domain, ok := strings.Cut(u.Username, "@"); ok && mailLike(local, domain) {
-		out.Email, out.Domain = u.Username, domain
-	} else if local, domain, ok := strings.Cut(c.identity.SessionName, "@"); ok && mailLike(local, domain) {
-		out.Email = c.identity.SessionName
-	}
-	if account := accountOf(u.Username, c.identity.ARN); out.Domain == "" {
-		out.Domain = account
-	}
-	if i := c.ev.ImpersonatedUser; i != nil {
-		out.Effective = Effective{Name: i.Username, ID: i.UID, Group: Names{head(i.Groups, maxGroups)}}
-	}
-	return out
-}
+func afterSlash(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 
-func mailLike(local, domain string) bool {
-	return local != "" && !strings.ContainsAny(local, ":/ ") && strings.Contains(domain, ".") && !strings.ContainsAny(domain, "@:/ ")
-}
+// sessionSpelling is how a session's name is written into user names: aws-iam-authenticator turns @ into -.
+func sessionSpelling(s string) string { return strings.ReplaceAll(s, "@", "-") }
 
-// accountOf is the account of the first AWS ARN (arn:partition:service:region:account:resource).
-func accountOf(names ...string) string {
-	for _, n := range names {
-		if parts := strings.SplitN(n, ":", 6); len(parts) == 6 && parts[0] == "arn" {
-			return parts[4]
-		}
+// inParentheses adds what explains a name, if there is anything.
+func inParentheses(name, explanation string) string {
+	if name == "" || explanation == "" {
+		return name
 	}
-	return ""
+	return name + " (" + explanation + ")"
 }

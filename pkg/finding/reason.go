@@ -79,7 +79,22 @@ func (c *facts) say(field string) string {
 	if more := len(values) - maxReasonValues; more > 0 {
 		shown = append(shown, itoa(more)+" others")
 	}
-	return strings.Join(shown, ", ")
+	return c.withPerson(field, strings.Join(shown, ", "))
+}
+
+// withPerson adds to the name of the caller who is behind it, and to that of an impersonated identity the caller,
+// where the sentence does not name it anyway.
+func (c *facts) withPerson(field, name string) string {
+	switch {
+	case field != "user.username" && field != "user.effective.username":
+		return name
+	case field == "user.username" || c.ev.ImpersonatedUser == nil:
+		who, _ := redactName(c.identity.person(c.ev.User.Username))
+		return inParentheses(name, cut(who, maxReasonValue))
+	case strings.Contains(orZero(c.match.Rule.Foretop).Reason, "{user.username}"):
+		return name
+	}
+	return inParentheses(name, "impersonated by "+c.say("user.username"))
 }
 
 func (c *facts) absent(field string) string {
