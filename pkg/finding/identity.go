@@ -184,7 +184,7 @@ func (p *Principal) confidence() string {
 // person is what tells the caller from others of the same user name: the role and the session, or the IAM user. It
 // is empty where the name says it itself, and where nobody is known.
 func (p *Principal) person(name string) string {
-	if p.Kind != kindUser {
+	if p.Kind != kindUser && p.SharedReason != sharedAdmin {
 		return ""
 	}
 	var who string
