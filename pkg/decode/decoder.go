@@ -71,6 +71,8 @@ type Decoder struct {
 	unzips  [2]gunzipper // one for gzip inside gzip
 	zipped  int          // how many of them are in use
 	cluster clusterCache
+
+	missing, inferred []string // those of the current event, where they differ from event to event
 }
 
 // New returns a decoder with the limits of o.

@@ -1,52 +1,15 @@
 package decode
 
-import "strings"
-
-// httpStatus gives the HTTP status for a gRPC code, which is what entries have. Code 2 (unknown) is what
-// becomes of 101, which gRPC cannot say: https://cloud.google.com/apis/design/errors#handling_errors
-func httpStatus(grpc int, ref *resourceRef) int {
-	switch grpc {
-	case 0:
-		switch {
-		case ref.upgrades() && ref.subresource != "proxy":
-			return 101
-		case ref.verb == "create" && ref.resource != "":
-			return 201
-		}
-		return 200
-	case 2:
-		if ref.upgrades() {
-			return 101
-		}
-		return 500
-	case 1:
-		return 499
-	case 3, 9, 11:
-		return 400
-	case 4:
-		return 504
-	case 5:
-		return 404
-	case 6, 10:
-		return 409
-	case 7:
-		return 403
-	case 8:
-		return 429
-	case 12:
-		return 501
-	case 14:
-		return 503
-	case 16:
-		return 401
-	}
-	return 500
-}
+import (
+	"slices"
+	"strings"
+)
 
 // resourceRef is what an entry's methodName and resourceName say about the request.
 type resourceRef struct {
 	group, version, namespace, resource, name, subresource string
 	verb, uri                                              string
+	tail                                                   string // of the path, behind the name
 }
 
 func (r *resourceRef) upgrades() bool {
@@ -57,13 +20,24 @@ func (r *resourceRef) upgrades() bool {
 	return false
 }
 
+// sendsBody reports whether the request may have had a body: nothing is known to be missing from those that
+// never have one.
+func (r *resourceRef) sendsBody() bool {
+	switch r.verb {
+	case "get", "list", "watch", "head", "options":
+		return false
+	}
+	return r.resource != "" && !r.upgrades()
+}
+
 // parseResourceName reads <group>/<version>[/namespaces/<ns>]/<resource>[/<name>[/<subresource>...]], in
-// which the core group is called core. Anything else is a path without an object. The verb, and what kind
-// of subresource it is, come from the method; the group never does, since it is written backwards there.
+// which the core group is called core. Anything else is a path without an object. The verb, and where the
+// name ends and a subresource begins, come from the method; the group never does, since it is written
+// backwards there.
 func parseResourceName(path, method string) resourceRef {
 	r := resourceRef{verb: method[strings.LastIndexByte(method, '.')+1:], uri: "/" + path}
 	seg := strings.Split(path, "/")
-	if len(seg) < 3 || !isVersion(seg[1]) || seg[0] == "api" || seg[0] == "apis" {
+	if len(seg) < 3 || !isVersion(seg[1]) || seg[0] == "api" || seg[0] == "apis" || seg[2] == "" {
 		return r
 	}
 	r.group, r.version = seg[0], seg[1]
@@ -74,33 +48,58 @@ func parseResourceName(path, method string) resourceRef {
 	rest := seg[2:]
 	if rest[0] == "namespaces" && len(rest) > 1 {
 		r.namespace = rest[1]
-		if r.group == "" && (len(rest) == 2 || len(rest) == 3 && (rest[2] == "status" || rest[2] == "finalize")) {
-			r.name = rest[1] // the Namespace itself
-		} else if len(rest) > 2 {
+		if len(rest) > 2 && !isNamespaceSubresource(rest, method) {
 			rest = rest[2:]
 		}
 	}
 	r.resource = rest[0]
-	if len(rest) > 1 {
-		r.name = rest[1]
+	r.readName(rest[1:], method)
+	r.repairURI()
+	return r
+}
+
+// isNamespaceSubresource tells a subresource of a Namespace from a resource in it. There are two:
+// https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/request/requestinfo.go
+func isNamespaceSubresource(rest []string, method string) bool {
+	if len(rest) != 3 || rest[2] != "status" && rest[2] != "finalize" {
+		return false
 	}
-	if len(rest) > 2 {
-		r.subresource = rest[2]
+	_, ok := methodSubresource(method, rest[2]) // a resource of that name, of somebody's own
+	return !ok
+}
+
+// readName splits what follows the resource into the object's name and the subresource. Behind exec and its
+// kind the name may stand once more, behind proxy the path goes on.
+func (r *resourceRef) readName(rest []string, method string) {
+	if len(rest) == 0 {
+		return
 	}
-	if sub, ok := methodSubresource(method, r.resource); ok {
-		r.subresource = sub
-	}
-	if r.verb == "create" && r.subresource == "" && r.name != "" {
-		r.uri = strings.TrimSuffix(r.uri, "/"+r.name) // a create's path has no name
-	}
-	// exec and its kind repeat the pod's name behind the subresource, which no request's path does.
-	if r.upgrades() && r.subresource != "proxy" {
-		r.uri = strings.TrimSuffix(r.uri, "/"+r.subresource+"/"+r.name)
-		if !strings.HasSuffix(r.uri, "/"+r.subresource) {
-			r.uri += "/" + r.subresource
+	sub, ok := methodSubresource(method, r.resource)
+	at := 1
+	if ok {
+		at = len(rest)
+		if i := slices.Index(rest[1:], sub); sub != "" && i >= 0 {
+			at = i + 1
 		}
 	}
-	return r
+	r.name, r.tail = strings.Join(rest[:at], "/"), strings.Join(rest[at:], "/")
+	r.subresource = sub
+	if !ok && at < len(rest) {
+		r.subresource = rest[at]
+	}
+}
+
+// repairURI undoes what the entry's path has differently from the request's.
+func (r *resourceRef) repairURI() {
+	switch {
+	case r.verb == "create" && r.subresource == "" && r.name != "":
+		r.uri = strings.TrimSuffix(r.uri, "/"+r.name) // a create's path has no name
+		if r.resource == "namespaces" && r.namespace == r.name {
+			r.namespace = "" // nor is the Namespace within one before it exists
+		}
+	case r.upgrades() && r.subresource != "proxy":
+		r.uri = strings.TrimSuffix(strings.TrimSuffix(r.uri, r.tail), "/") + "/" + r.subresource
+	}
 }
 
 // methodSubresource reads the subresource from ...<version>.<resource>[.<subresource>].<verb>. ok is false
@@ -111,7 +110,10 @@ func methodSubresource(method, resource string) (sub string, ok bool) {
 		if !isVersion(s) || len(seg)-i < 3 || seg[i+1] != resource {
 			continue
 		}
-		return strings.Join(seg[i+2:len(seg)-1], "."), true
+		if len(seg)-i > 3 {
+			sub = seg[i+2]
+		}
+		return sub, true
 	}
 	return "", false
 }

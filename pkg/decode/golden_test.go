@@ -135,6 +135,7 @@ func describe(t *testing.T, it *Item) string {
 		add("shipped", env.Time.Format("2006-01-02T15:04:05.999999999Z07:00"))
 	}
 	add("inferred", strings.Join(env.Inferred, ","))
+	add("missing", strings.Replace(strings.Join(env.Missing, ","), strings.Join(gkeMissing, ","), "gke", 1))
 	if env.Truncated {
 		add("truncated", "true")
 	}

@@ -90,6 +90,7 @@ const (
 	keyLogName
 	keyInsertID
 	keyReceivedMessages
+	keyMessageID
 	keySubscription
 	keySplit
 	keyMetricName
@@ -221,6 +222,21 @@ var foreignKeys = map[string]key{
 	"insertId":              keyInsertID,
 	"receivedMessages":      keyReceivedMessages,
 	"subscription":          keySubscription,
+	"messageId":             keyMessageID,
+	"message_id":            keyMessageID,
+	"proto_payload":         keyProtoPayload,
+	"log_name":              keyLogName,
+	"insert_id":             keyInsertID,
+	"json_payload":          keyJSONPayload,
+	"text_payload":          keyTextPayload,
+	"receive_timestamp":     keyReceiveTimestamp,
+	"received_messages":     keyReceivedMessages,
+	"service_name":          keyServiceName,
+	"method_name":           keyMethodName,
+	"resource_name":         keyResourceName,
+	"authentication_info":   keyAuthenticationInfo,
+	"authorization_info":    keyAuthorizationInfo,
+	"request_metadata":      keyRequestMetadata,
 	"metricName":            keyMetricName,
 	"operationName":         keyOperationName,
 	"OperationName":         keyOperationName,

@@ -230,6 +230,16 @@ func (d *Decoder) find(raw []byte, name string) []byte {
 	}
 }
 
+// findAny is find for a member of several spellings: the first of them that is there.
+func (d *Decoder) findAny(raw []byte, names ...string) []byte {
+	for _, name := range names {
+		if value := d.find(raw, name); value != nil {
+			return value
+		}
+	}
+	return nil
+}
+
 // nameIs compares a member name as written with a plain one.
 func (d *Decoder) nameIs(written []byte, name string) bool {
 	if string(written) == name {

@@ -153,12 +153,47 @@ func (j *Judge) deriveQuery(id int32, name string) {
 	eachParam(j.query(), name, func(v string) { j.put(id, []byte(v), textValue) })
 }
 
+// deriveDryRun reads what event.Event.DryRun does, from the bytes.
 func (j *Judge) deriveDryRun(id int32) {
 	dry := false
 	if q := j.query(); bytes.Contains(q, []byte("dry")) || bytes.IndexByte(q, '%') >= 0 {
-		eachParam(q, "dryRun", func(v string) { dry = dry || strings.EqualFold(v, "All") })
+		eachParam(q, "dryRun", func(v string) { dry = dry || v == "All" })
 	}
-	j.put(id, boolText(dry), boolValue)
+	j.put(id, boolText(dry || j.dryRunOption() || j.dryRunLabel()), boolValue)
+}
+
+// dryRunOption reads the options that a delete has as its body.
+func (j *Judge) dryRunOption() bool {
+	switch string(j.tops[topVerb].text()) {
+	case "delete", "deletecollection":
+	default:
+		return false
+	}
+	option := j.tops[topRequest].get("dryRun")
+	if !option.isArray() {
+		return string(option.text()) == "All"
+	}
+	for c := open(option, 0); c.element(); {
+		if string(c.value().text()) == "All" {
+			return true
+		}
+	}
+	return false
+}
+
+var dryRunLabels = spellings(event.AnnotationDryRun, true)
+
+func (j *Judge) dryRunLabel() bool {
+	all := j.tops[topAnnotations]
+	if !bytes.Contains(all, []byte("dryRun")) {
+		return false
+	}
+	for _, k := range dryRunLabels {
+		if event.IsDryRunLabel(string(all.get(k).text())) {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *Judge) deriveCommand(id int32) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/sigma"
@@ -170,11 +171,14 @@ func (j *Judge) isUnknown(id int32) bool {
 	if j.env.BodiesRemoved && tops&(1<<topRequest|1<<topResponse) != 0 {
 		return true
 	}
-	for _, need := range info.needs {
-		for _, missing := range j.env.Missing {
-			if covers(missing, need) {
-				return true
-			}
+	return slices.ContainsFunc(info.needs, j.isMissing)
+}
+
+// isMissing is true for a path that the record's form does not carry.
+func (j *Judge) isMissing(path string) bool {
+	for _, missing := range j.env.Missing {
+		if covers(missing, path) {
+			return true
 		}
 	}
 	return false

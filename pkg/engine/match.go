@@ -59,7 +59,7 @@ func (j *Judge) excluded(f *filter) bool {
 
 func (j *Judge) eventTime() time.Time {
 	for _, top := range [...]int{topStageTime, topReceived} {
-		if t, err := time.Parse(time.RFC3339Nano, string(j.tops[top].text())); err == nil {
+		if t, ok := event.ParseTime(j.tops[top].text()); ok {
 			return t
 		}
 	}

@@ -201,7 +201,7 @@ func (j *Judge) chooseBody(resource string, h holding) bool {
 	*o = object{}
 	cut := j.env.Truncated && j.complete&(1<<topResponse) == 0
 	if isKind(response, resource, h) && !(cut && isKind(request, resource, h) && !patching) {
-		*o = object{body: response, top: topResponse, source: "responseObject", partial: cut, request: request}
+		*o = object{body: response, top: topResponse, source: "responseObject", partial: cut || j.isMissing("responseObject"), request: request}
 		if patching {
 			o.patch, o.request = request, nil
 		}
@@ -213,7 +213,7 @@ func (j *Judge) chooseBody(resource string, h holding) bool {
 			return false
 		}
 		*o = object{body: request, top: topRequest, source: "requestObject",
-			partial: patching || j.env.Truncated && j.complete&(1<<topRequest) == 0}
+			partial: patching || j.env.Truncated && j.complete&(1<<topRequest) == 0 || j.isMissing("requestObject")}
 	}
 	var members [3]span
 	o.body.pick(memberKeys, members[:])

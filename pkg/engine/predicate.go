@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -59,6 +58,9 @@ func (j *Judge) evaluate(p *predicate) tri {
 	// What is false, or true of an absent field, may be otherwise where the field is unknown.
 	if j.incomplete && (result == no || j.allAbsent(p)) && j.anyUnknown(p) {
 		return unknown
+	}
+	if len(j.env.Inferred) > 0 {
+		result = j.doubt(p, result)
 	}
 	if p.negate {
 		return result.not()
@@ -307,8 +309,8 @@ func (j *Judge) lower(text []byte) []byte {
 
 // timePart reads one part of an RFC 3339 time in UTC.
 func timePart(text []byte, part string) (float64, bool) {
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	if err != nil {
+	t, ok := event.ParseTime(text)
+	if !ok {
 		return 0, false
 	}
 	t = t.UTC()

@@ -142,7 +142,7 @@ func (r *resolver) slot(c event.Category, path string) int32 {
 		info.tops = 1 << topIndex(top)
 	}
 	if query, ok := strings.CutPrefix(path, "request.query."); ok && where.space == "header" {
-		info.tops, info.needs = 1<<topRequestURI, []string{"requestURI"}
+		info.tops, info.needs = 1<<topRequestURI, []string{"requestURI", "request.query"}
 		info.derive = func(j *Judge, id int32) { j.deriveQuery(id, query) }
 	} else {
 		where.trie.add(where.below, id)

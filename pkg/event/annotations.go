@@ -8,7 +8,12 @@ const (
 	AnnotationDecision  = "authorization.k8s.io/decision"
 	AnnotationReason    = "authorization.k8s.io/reason"
 	AnnotationTruncated = "audit.k8s.io/truncated"
+	// AnnotationDryRun is GKE's own: it tells of a dry run where the request's query is lost.
+	AnnotationDryRun = "command.gke.io/dryRun"
 )
+
+// IsDryRunLabel reports whether a value of AnnotationDryRun says that the request was a dry run.
+func IsDryRunLabel(value string) bool { return value != "" && !strings.EqualFold(value, "false") }
 
 // AnnotationName gives the real spelling of an annotation's name that a shipper has freed of dots, since
 // they mean nesting to Elasticsearch: authorization_k8s_io/decision, authorization_k8s_io_decision. ok is

@@ -20,8 +20,9 @@ type Envelope struct {
 	Time time.Time
 	// Inferred are audit.k8s.io paths whose value the decoder derived rather than read.
 	Inferred []string
-	// Missing are audit.k8s.io paths (each with everything below it) that this form can never
-	// carry. A field below one of them is unknown, not absent.
+	// Missing are paths of the field table (each with everything below it) that this form cannot carry,
+	// or this record has left out: mostly audit.k8s.io paths, and request.query where requestURI is the
+	// path alone. A field below one of them is unknown, not absent.
 	Missing []string
 	// Truncated is true where the record was cut, so that Canonical is a prefix of the event, closed
 	// by the decoder. Fields that lie behind the cut are unknown. See also engine.Judge.

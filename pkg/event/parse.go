@@ -317,7 +317,7 @@ func (e *Event) DryRun() bool {
 	if slices.Contains(e.query("dryRun"), "All") {
 		return true
 	}
-	if v := e.Annotations["command.gke.io/dryRun"]; v == "All" || v == "true" {
+	if IsDryRunLabel(e.Annotations[AnnotationDryRun]) {
 		return true
 	}
 	if e.Verb == "delete" || e.Verb == "deletecollection" {

@@ -45,7 +45,7 @@ func (b *Builder) collect(ev *event.Event, env *event.Envelope, m *engine.Match)
 	if _, raw, ok := strings.Cut(ev.RequestURI, "?"); ok {
 		c.query, _ = url.ParseQuery(raw) // what could be read is kept; the rest has no meaning for us
 	}
-	c.dryRun = slices.Contains(c.query["dryRun"], "All")
+	c.dryRun = ev.DryRun()
 	c.client, c.forwarded = clientOf(ev, env.Provider, b.o.TrustedProxies)
 	c.identity = identityOf(ev, env.Provider, env.Truncated)
 	c.readObject()
