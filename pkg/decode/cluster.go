@@ -280,8 +280,17 @@ func (o *object) isEntered(raw []byte) bool {
 	return from >= o.entered.from && from < o.entered.to
 }
 
-// cloudOf fills what the record does not say from the source's setting.
+// cloudOf fills what the record does not say from where the source read it, and from the source's setting.
 func (d *Decoder) cloudOf(c event.Cloud) event.Cloud {
+	if c.AccountID == "" {
+		c.AccountID = d.meta[MetaAccount]
+	}
+	if c.ProjectID == "" {
+		c.ProjectID = d.meta[MetaProject]
+	}
+	if c.Region == "" {
+		c.Region = d.meta[MetaRegion]
+	}
 	def := &d.opts.Cloud
 	for _, f := range [...]struct{ have, def *string }{
 		{&c.Provider, &def.Provider}, {&c.AccountID, &def.AccountID}, {&c.ProjectID, &def.ProjectID},

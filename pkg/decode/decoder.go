@@ -91,7 +91,11 @@ func (d *Decoder) Decode(body []byte, meta map[string]string, emit func(*Item)) 
 	d.seen.reset()
 	d.cluster.reset()
 	sc := scope{narrow: true, unit: body}
-	d.settle(d.record(body, &sc), sc.unit)
+	if group := meta[MetaLogGroup]; group != "" && d.readFrom(group, &sc) {
+		d.settle(skipped(ClassOtherCategory), body)
+	} else {
+		d.settle(d.record(body, &sc), sc.unit)
+	}
 	d.body, d.meta, d.emit = nil, nil, nil
 	d.releaseLarge()
 }

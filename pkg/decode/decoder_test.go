@@ -26,7 +26,7 @@ func TestDecoderAllocatesNothingOnceWarm(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := New(Options{ClusterFrom: mapping})
-			meta := map[string]string{"topic": "other"}
+			meta := with(auditStream, "topic", "other")
 			b, events := []byte(body), 0
 			emit := func(it *Item) {
 				if it.Kind == Event {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+
+	"github.com/foretop/foretop/pkg/event"
 )
 
 // Where EKS puts its control plane's logs:
@@ -74,15 +76,40 @@ func (d *Decoder) subscription(o *object, list []byte, sc *scope) outcome {
 	}
 	if env.Cluster.Name != "" {
 		env.Provider = "eks"
-		if region := d.opts.Cloud.Region; region != "" && env.Cloud.AccountID != "" {
-			env.Cluster.ID = d.eksARN(region, env.Cloud.AccountID, env.Cluster.Name)
-		}
+		d.nameCluster(env)
 		stream, ok := d.text(o, keyLogStream)
 		inner.otherSource = ok && !bytes.HasPrefix(stream, []byte(eksStreamPrefix))
 	}
 	o.enter(list)
 	_, out := d.arrayAt(list, 0, &inner)
 	return out
+}
+
+// readFrom fills the scope of a record that a source read from a log group itself, so that the body is the
+// bare message. otherSource is true for a stream of EKS that holds no audit events.
+func (d *Decoder) readFrom(group string, sc *scope) (otherSource bool) {
+	env := &sc.env
+	env.Cloud.Provider = "aws"
+	name := eksCluster(group)
+	if name == "" {
+		return false // a log group of the user's own, with whatever form in it
+	}
+	env.Format, env.Provider = FormatEKS, "eks"
+	env.Cluster.Name, env.Cloud.AccountID = name, d.meta[MetaAccount]
+	d.nameCluster(env)
+	stream := d.meta[MetaLogStream]
+	return stream != "" && !strings.HasPrefix(stream, eksStreamPrefix)
+}
+
+// nameCluster gives a cluster whose name is known its ARN, if account and region are known too.
+func (d *Decoder) nameCluster(env *event.Envelope) {
+	region := d.meta[MetaRegion]
+	if region == "" {
+		region = d.opts.Cloud.Region
+	}
+	if region != "" && env.Cloud.AccountID != "" {
+		env.Cluster.ID = d.eksARN(region, env.Cloud.AccountID, env.Cluster.Name)
+	}
 }
 
 // eksCluster is the cluster's name in a log group's, empty for other log groups.
