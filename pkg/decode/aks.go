@@ -33,12 +33,23 @@ func (d *Decoder) recordElement(o *object, sc *scope) outcome {
 	if isAzureRecord(o) {
 		return d.azureRecord(o, sc)
 	}
-	if data := o.raw(keyData); len(data) > 0 && data[0] == '"' && len(o.members) <= 2 {
+	if data := d.streamData(o); len(data) > 0 && data[0] == '"' {
 		inner := *sc
 		inner.env.Format = firstFormat(sc)
 		return d.base64Value(data, o.b, &inner)
 	}
 	return d.object(o, sc)
+}
+
+// streamData gives the data of a record of Firehose, or of Kinesis as Lambda functions get it.
+func (d *Decoder) streamData(o *object) []byte {
+	if kinesis := d.find(o.b, "kinesis"); kinesis != nil {
+		return d.find(kinesis, "data")
+	}
+	if len(o.members) <= 2 || d.find(o.b, "recordId") != nil {
+		return o.raw(keyData)
+	}
+	return nil
 }
 
 // azureRecord decodes one diagnostic record. Only the two audit categories hold audit events; other

@@ -78,6 +78,8 @@ func TestCutMessagesOfALogGroupAreJudgedOnTheirPrefix(t *testing.T) {
 		"Firehose, two gzip members":      {string(zipped) + string(gzipped([]byte(strings.ReplaceAll(subscription, `"CONTROL`, `"DATA`)))), nil, true},
 		"Firehose, compressed once more":  {string(gzipped([]byte(string(zipped)))), nil, true},
 		"Firehose to an HTTP endpoint":    {`{"requestId":"r","timestamp":1,"records":[{"data":"` + packed + `"}]}`, nil, true},
+		"Firehose to a Lambda function":   {`{"invocationId":"i","deliveryStreamArn":"a","region":"r","records":[{"recordId":"1","approximateArrivalTimestamp":1,"data":"` + packed + `"}]}`, nil, true},
+		"Kinesis to a Lambda function":    {`{"Records":[{"kinesis":{"partitionKey":"p","sequenceNumber":"1","data":"` + packed + `"},"eventSource":"aws:kinesis","eventID":"e"}]}`, nil, true},
 		"Firehose, decompressed":          {subscription + subscription, nil, true},
 		"Firehose, one a line":            {subscription + "\n" + subscription + "\n", nil, true},
 		"an export":                       {"2026-03-04T10:15:20.151Z " + cut, nil, false},

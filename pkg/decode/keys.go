@@ -203,6 +203,7 @@ var foreignKeys = map[string]key{
 	"streams":               keyStreams,
 	"orchestrator":          keyOrchestrator,
 	"records":               keyRecords,
+	"Records":               keyRecords,
 	"category":              keyCategory,
 	"Category":              keyCategory,
 	"resourceId":            keyResourceID,
