@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
@@ -29,51 +28,11 @@ func open(t *testing.T, path string) *File {
 	return f
 }
 
-func put(t *testing.T, s Store, key, value string) {
-	t.Helper()
-	if err := s.Put(t.Context(), key, []byte(value)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func get(t *testing.T, s Store, key string) string {
-	t.Helper()
-	value, err := s.Get(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if value == nil {
-		return "(missing)"
-	}
-	return string(value)
-}
-
-func TestWhatIsPutIsThereAfterReopening(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sub", "positions.json")
-	f := open(t, path)
-	put(t, f, "a.1", "one")
-	put(t, f, "a.2", "")
-	put(t, f, "b", `{"n":"<ü>"}`)
-	put(t, f, "a.1", "two")
-	if err := f.Delete(t.Context(), "missing"); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	g := open(t, path)
-	for key, want := range map[string]string{"a.1": "two", "a.2": "", "b": `{"n":"<ü>"}`, "c": "(missing)"} {
-		if got := get(t, g, key); got != want {
-			t.Errorf("%s is %q, want %q", key, got, want)
-		}
-	}
-	keys, err := g.Keys(t.Context(), "a.")
-	if diff := cmp.Diff([]string{"a.1", "a.2"}, keys); diff != "" || err != nil {
-		t.Error(diff, err)
-	}
-	if err := g.Delete(t.Context(), "a.1"); err != nil || get(t, g, "a.1") != "(missing)" {
-		t.Errorf("after Delete: %q, %v", get(t, g, "a.1"), err)
-	}
+func TestTheFileIsAStore(t *testing.T) {
+	conforms(t, func(t *testing.T) func() Store {
+		path := filepath.Join(t.TempDir(), "sub", "positions.json")
+		return func() Store { return open(t, path) }
+	})
 }
 
 func TestFileAndDirectoryAreForTheOwnerOnly(t *testing.T) {
@@ -163,24 +122,6 @@ func TestASecondProcessIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, path)
-	if err := f.Put(t.Context(), "a", nil); err == nil {
-		t.Error("a closed store saved")
-	}
-}
-
-func TestKeysAndValuesThatSomeStoreCouldNotHoldAreRefused(t *testing.T) {
-	f := open(t, filepath.Join(t.TempDir(), "positions.json"))
-	for name, err := range map[string]error{
-		"empty key":      f.Put(t.Context(), "", nil),
-		"slash in key":   f.Put(t.Context(), "a/b", nil),
-		"long key":       f.Put(t.Context(), strings.Repeat("a", MaxKey+1), nil),
-		"long value":     f.Put(t.Context(), "a", make([]byte, MaxValue+1)),
-		"value not text": f.Put(t.Context(), "a", []byte{0xff}),
-	} {
-		if err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
 }
 
 func TestKeyMakesValidKeysThatDiffer(t *testing.T) {

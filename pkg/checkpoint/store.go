@@ -64,6 +64,9 @@ func check(key string, value []byte) error {
 	if key == "" || len(key) > MaxKey || strings.ContainsFunc(key, func(r rune) bool { return !allowed(r) }) {
 		return fmt.Errorf("checkpoint: key %q: write 1 to %d letters, digits, '-', '_' or '.'", key, MaxKey)
 	}
+	if key == "." || strings.HasPrefix(key, "..") {
+		return fmt.Errorf("checkpoint: key %q: a ConfigMap holds no key that reads as a path", key)
+	}
 	if len(value) > MaxValue {
 		return fmt.Errorf("checkpoint: key %s: a value of %d bytes is longer than %d", key, len(value), MaxValue)
 	}
