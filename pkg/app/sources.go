@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foretop/foretop/pkg/checkpoint"
+	"github.com/foretop/foretop/pkg/config"
 	"github.com/foretop/foretop/pkg/pipeline"
 )
 
@@ -84,13 +87,30 @@ func newSources(cfg *Config, log *slog.Logger, r prometheus.Registerer) (_ *sour
 // store opens the positions when the first source asks for them.
 func (set *sourceSet) store(cfg *Config, log *slog.Logger) (checkpoint.Store, error) {
 	if set.positions == nil {
-		positions, err := checkpoint.OpenFile(filepath.Join(cfg.Core.StateDir, "positions.json"), log)
+		positions, err := openPositions(&cfg.Core, log)
 		if err != nil {
 			return nil, err
 		}
 		set.positions = positions
 	}
 	return set.positions, nil
+}
+
+// openPositions opens the store that FORETOP_CHECKPOINTS names.
+func openPositions(core *config.Core, log *slog.Logger) (checkpoint.Store, error) {
+	text, inConfigMap := strings.CutPrefix(core.Checkpoints, config.ConfigMapCheckpoints)
+	if !inConfigMap {
+		return checkpoint.OpenFile(filepath.Join(core.StateDir, "positions.json"), log)
+	}
+	namespace, name, err := checkpoint.ParseConfigMap(text)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := checkpoint.InCluster(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.OpenConfigMap(checkpoint.ConfigMapOptions{Cluster: cluster, Namespace: namespace, Name: name, Logger: log})
 }
 
 // close lets go of the positions. No source may be running.

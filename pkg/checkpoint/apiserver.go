@@ -69,18 +69,17 @@ func (e *statusError) Error() string { return fmt.Sprintf("%d %s", e.code, e.mes
 
 // is tells whether err is an answer with this code.
 func is(err error, code int) bool {
-	var s *statusError
-	return errors.As(err, &s) && s.code == code
+	s, ok := errors.AsType[*statusError](err)
+	return ok && s.code == code
 }
 
 // passing tells whether waiting can cure err: the API server is away, restarts or is overloaded.
 func passing(err error) bool {
-	var s *statusError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*statusError](err); ok {
 		return s.code == http.StatusTooManyRequests || s.code >= http.StatusInternalServerError
 	}
-	var unreached *unreachedError
-	return errors.As(err, &unreached)
+	_, unreached := errors.AsType[*unreachedError](err)
+	return unreached
 }
 
 // unreachedError says that no answer came.

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"time"
+
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // ownerAnnotation names the process that may write, as POD/RANDOM.
@@ -88,21 +90,10 @@ func (c *ConfigMap) takeOver(ctx context.Context) error {
 			return err
 		}
 		c.log.Warn("positions cannot be read yet", "configmap", c.namespace+"/"+c.name, "error", err)
-		if !sleep(ctx, wait) {
+		if !pipeline.Sleep(ctx, wait) {
 			return errClosed
 		}
 		wait = min(2*wait, 10*time.Second)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +67,7 @@ func (f *fakeAPI) open(t *testing.T) *ConfigMap {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pace, c.retryMin, c.retry = rate.NewLimiter(rate.Inf, 1), time.Millisecond, 50*time.Millisecond
+	c.pace, c.retryMin, c.retry = rate.NewLimiter(rate.Inf, 1), time.Millisecond, time.Second
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -137,7 +138,7 @@ func (f *fakeAPI) create(w http.ResponseWriter, r *http.Request) {
 	}
 	f.objects[path] = &o
 	f.stamp(&o)
-	w.WriteHeader(201)
+	w.WriteHeader(http.StatusCreated)
 	json.NewEncoder(w).Encode(o)
 }
 
@@ -160,9 +161,7 @@ func (f *fakeAPI) existing(w http.ResponseWriter, r *http.Request, verb string) 
 		if o.Metadata.Annotations == nil {
 			o.Metadata.Annotations = map[string]string{}
 		}
-		for key, value := range p.Metadata.Annotations {
-			o.Metadata.Annotations[key] = value
-		}
+		maps.Copy(o.Metadata.Annotations, p.Metadata.Annotations)
 		if o.Data == nil {
 			o.Data = map[string]string{}
 		}

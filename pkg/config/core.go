@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/foretop/foretop/pkg/checkpoint"
 )
 
 // Core are the settings of the service itself, under FORETOP_. Those of sources and sinks stand in their
@@ -32,6 +34,7 @@ type Core struct {
 	Budget       Bytes         `envconfig:"BUDGET" default:"64MiB" desc:"bytes of records in flight; when it is used up, sources stop reading"`
 	DrainTimeout time.Duration `envconfig:"DRAIN_TIMEOUT" default:"25s" desc:"time to finish what was read after SIGTERM; keep it below terminationGracePeriodSeconds"`
 	StateDir     string        `envconfig:"STATE_DIR" default:"/var/lib/foretop" desc:"directory for positions of files and for dead letters"`
+	Checkpoints  string        `envconfig:"CHECKPOINTS" default:"file" desc:"where positions are kept of sources that have no broker to keep them (file with FOLLOW, cloudwatch): file is positions.json in the state directory; configmap:NAME or configmap:NAMESPACE/NAME is a ConfigMap of the cluster that this pod runs in, for one replica without a volume, with the rights get and patch"`
 
 	ClusterID      string            `envconfig:"CLUSTER_ID" desc:"globally unique id of the watched cluster, if all sources watch the same one; default is its name"`
 	ClusterName    string            `envconfig:"CLUSTER_NAME" desc:"name of the watched cluster, if all sources watch the same one"`
@@ -56,6 +59,7 @@ var dataStreamNamespace = regexp.MustCompile(`^[a-z0-9_.]{1,100}$`)
 // Validate says everything that is wrong.
 func (c *Core) Validate() error {
 	problems := []error{
+		checkpoints(c.Checkpoints),
 		oneOf("SINKS", []string{"elasticsearch", "ndjson", "kafka"}, c.Sinks...),
 		oneOf("DEAD_LETTERS", []string{"file", "kafka", "elasticsearch"}, c.DeadLetters),
 		oneOf("MIN_LEVEL", Levels, c.MinLevel),
@@ -83,6 +87,20 @@ func (c *Core) Validate() error {
 	reject(c.NoBuiltin && len(c.Rules) == 0, "NO_BUILTIN", "leaves no rule at all: name directories in FORETOP_RULES")
 	reject(c.ClusterID != "" && c.ClusterName == "", "CLUSTER_ID", "needs a CLUSTER_NAME beside it")
 	return errors.Join(problems...)
+}
+
+// ConfigMapCheckpoints begins a value of CHECKPOINTS that names a ConfigMap.
+const ConfigMapCheckpoints = "configmap:"
+
+func checkpoints(text string) error {
+	name, inConfigMap := strings.CutPrefix(text, ConfigMapCheckpoints)
+	if !inConfigMap {
+		return oneOf("CHECKPOINTS", []string{"file", ConfigMapCheckpoints + "NAME", ConfigMapCheckpoints + "NAMESPACE/NAME"}, text)
+	}
+	if _, _, err := checkpoint.ParseConfigMap(name); err != nil {
+		return fmt.Errorf("CHECKPOINTS: %w", err)
+	}
+	return nil
 }
 
 func oneOf(name string, allowed []string, got ...string) error {

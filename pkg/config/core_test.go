@@ -26,6 +26,8 @@ func TestCoreRefusesWhatCannotWork(t *testing.T) {
 		"SINKS=stdout":           `SINKS knows no "stdout": write elasticsearch, ndjson, kafka`,
 		"SINKS=ndjson,ndjson":    `SINKS names "ndjson" twice`,
 		"DEAD_LETTERS=none":      `DEAD_LETTERS knows no "none"`,
+		"CHECKPOINTS=etcd":       `CHECKPOINTS knows no "etcd": write file, configmap:NAME, configmap:NAMESPACE/NAME`,
+		"CHECKPOINTS=configmap:": `CHECKPOINTS: "" names no ConfigMap`,
 		"MIN_LEVEL=severe":       `MIN_LEVEL knows no "severe"`,
 		"LOG_LEVEL=trace":        `LOG_LEVEL knows no "trace"`,
 		"LOG_FORMAT=xml":         `LOG_FORMAT knows no "xml"`,
