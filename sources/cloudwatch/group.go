@@ -82,7 +82,7 @@ func (g *group) again(ctx context.Context, step func(ctx context.Context) error)
 		g.renew(err)
 		pipeline.Sleep(ctx, g.src.tuning.wait(attempt))
 	}
-	return nil
+	return nil //nolint:nilerr // what an ending run runs into is no error
 }
 
 // renew reads credentials that are no good anew.
