@@ -71,12 +71,13 @@ func newRoot() *cobra.Command {
 writes each finding once, in ECS.
 
   foretop scan audit.log.gz      judge a file, no server needed
+  foretop doctor                 look whether the service would work, and what it would see
   foretop run                    the service, configured by FORETOP_* variables`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} })
-	root.AddCommand(newScan(), newRun(), newDecode(), newRules(), newExplain(), newSetup(), newConfig(), newDemo(), newVersion())
+	root.AddCommand(newScan(), newRun(), newDoctor(), newDecode(), newRules(), newExplain(), newSetup(), newConfig(), newDemo(), newVersion())
 	return root
 }
 

@@ -92,7 +92,7 @@ func (o *ScanOptions) past() (*scanInput, error) {
 		return nil, err
 	}
 	opened, err := typeOf(s.Type).open(s, openOptions{
-		store: noStore, history: &history, registry: prometheus.NewRegistry(), log: log,
+		store: func() (checkpoint.Store, error) { return checkpoint.NewMemory(), nil }, history: &history, registry: prometheus.NewRegistry(), log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--source %s: %w", o.Source, err)
@@ -112,11 +112,6 @@ func (o *ScanOptions) past() (*scanInput, error) {
 		in.decode.Cluster = event.Cluster{ID: o.Cluster, Name: o.Cluster}
 	}
 	return in, nil
-}
-
-// noStore is for reading that leaves the service's positions alone.
-func noStore() (checkpoint.Store, error) {
-	return nil, errors.New("positions are those of the service, and nothing else reads or moves them")
 }
 
 // with adds the rules of the service's configuration to those of the command line.

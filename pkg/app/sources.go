@@ -84,6 +84,9 @@ func newSources(cfg *Config, log *slog.Logger, r prometheus.Registerer) (_ *sour
 	return set, nil
 }
 
+// positionsFile holds the positions, in the state directory.
+const positionsFile = "positions.json"
+
 // store opens the positions when the first source asks for them.
 func (set *sourceSet) store(cfg *Config, log *slog.Logger) (checkpoint.Store, error) {
 	if set.positions == nil {
@@ -100,7 +103,7 @@ func (set *sourceSet) store(cfg *Config, log *slog.Logger) (checkpoint.Store, er
 func openPositions(core *config.Core, log *slog.Logger) (checkpoint.Store, error) {
 	text, inConfigMap := strings.CutPrefix(core.Checkpoints, config.ConfigMapCheckpoints)
 	if !inConfigMap {
-		return checkpoint.OpenFile(filepath.Join(core.StateDir, "positions.json"), log)
+		return checkpoint.OpenFile(filepath.Join(core.StateDir, positionsFile), log)
 	}
 	namespace, name, err := checkpoint.ParseConfigMap(text)
 	if err != nil {

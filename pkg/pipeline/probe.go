@@ -18,12 +18,12 @@ type Prober interface {
 // Check is the result of one step of a Probe.
 type Check struct {
 	// Name says what was checked, in one or two words: "credentials", "log group /aws/eks/prod/cluster".
-	Name  string
-	State CheckState
+	Name  string     `json:"name"`
+	State CheckState `json:"state"`
 	// Detail says what was found. It holds no secret and no text from records.
-	Detail string
+	Detail string `json:"detail,omitempty"`
 	// Fix says what to do, for example the permission to grant; empty where all is well.
-	Fix string
+	Fix string `json:"fix,omitempty"`
 }
 
 // CheckState orders checks by how bad they are.
@@ -35,6 +35,20 @@ const (
 	CheckWarning
 	CheckFailed
 )
+
+func (s CheckState) String() string {
+	switch s {
+	case CheckWarning:
+		return "warning"
+	case CheckFailed:
+		return "failed"
+	default:
+		return "ok"
+	}
+}
+
+// MarshalText makes the state its name in JSON.
+func (s CheckState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // History asks a Source to read what its service holds from Since on, up to Until, and to end: Run returns nil
 // when everything is read and settled. Such a source moves no saved position and joins no group, so that the

@@ -41,7 +41,10 @@ type Quality struct {
 }
 
 // CannotFire is a rule that this data cannot make true, and why.
-type CannotFire struct{ Rule, Why string }
+type CannotFire struct {
+	Rule string `json:"rule"`
+	Why  string `json:"why"`
+}
 
 // fact is one line of the section on data quality.
 type fact struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -71,6 +72,7 @@ type answer struct {
 	body       []byte
 	retryAfter time.Duration
 	product    string // header X-Elastic-Product, "Elasticsearch" from the real one
+	date       string // header Date, which only servers in front of Elasticsearch set
 }
 
 // maxAnswer bounds an answer to anything but a bulk, in bytes. Mappings are the largest.
@@ -100,6 +102,7 @@ func (c *client) do(ctx context.Context, about string, req esapi.Request, limit 
 		status: res.StatusCode, body: body,
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()),
 		product:    res.Header.Get("X-Elastic-Product"),
+		date:       res.Header.Get("Date"),
 	}, nil
 }
 
@@ -117,6 +120,20 @@ func (c *client) ask(ctx context.Context, about string, req esapi.Request, out a
 		return nil
 	}
 	return decode(a, about, out)
+}
+
+// find is ask for what may not be there: found is false if Elasticsearch says so.
+func (c *client) find(ctx context.Context, about string, req esapi.Request, out any) (found bool, err error) {
+	a, err := c.do(ctx, about, req, maxAnswer)
+	switch {
+	case err != nil:
+		return false, err
+	case a.status == http.StatusNotFound && a.product != "":
+		return false, nil
+	case a.status != http.StatusOK:
+		return false, a.err(about)
+	}
+	return true, decode(a, about, out)
 }
 
 func decode(a *answer, about string, out any) error {

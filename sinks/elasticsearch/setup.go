@@ -111,6 +111,19 @@ func (i *installer) server(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return versionOf(a, about)
+}
+
+// tooOldError is for a server without what we need.
+type tooOldError struct{ version string }
+
+func (e *tooOldError) Error() string {
+	return fmt.Sprintf("elasticsearch: version %q is too old: Foretop needs %s or newer, for the lifecycle of data streams", e.version, minVersion)
+}
+
+// versionOf reads the answer to InfoRequest: it makes sure that it is from Elasticsearch of a version that will
+// do, and names it.
+func versionOf(a *answer, about string) (string, error) {
 	if a.status != 200 {
 		return "", a.err(about)
 	}
@@ -128,7 +141,7 @@ func (i *installer) server(ctx context.Context) (string, error) {
 	}
 	// Serverless has no versions; the number that it shows is fixed.
 	if got.Version.Flavor != "serverless" && olderThan(got.Version.Number, minVersion) {
-		return "", fmt.Errorf("elasticsearch: version %q is too old: Foretop needs %s or newer, for the lifecycle of data streams", plainVersion(got.Version.Number), minVersion)
+		return "", &tooOldError{plainVersion(got.Version.Number)}
 	}
 	return "Elasticsearch " + plainVersion(got.Version.Number), nil
 }

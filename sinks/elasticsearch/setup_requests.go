@@ -22,16 +22,6 @@ func (i *installer) get(ctx context.Context, t templates.Template) (json.RawMess
 	if t.Kind == templates.ComponentTemplate {
 		req = &esapi.ClusterGetComponentTemplateRequest{Name: []string{t.Name}}
 	}
-	about := "looking for the template " + t.Name
-	a, err := i.client.do(ctx, about, req, maxAnswer)
-	switch {
-	case err != nil:
-		return nil, err
-	case a.status == 404:
-		return nil, nil
-	case a.status != 200:
-		return nil, a.err(about)
-	}
 	var got struct {
 		Component []struct {
 			Template json.RawMessage `json:"component_template"`
@@ -40,7 +30,7 @@ func (i *installer) get(ctx context.Context, t templates.Template) (json.RawMess
 			Template json.RawMessage `json:"index_template"`
 		} `json:"index_templates"`
 	}
-	if err := decode(a, about, &got); err != nil {
+	if _, err := i.client.find(ctx, "looking for the template "+t.Name, req, &got); err != nil {
 		return nil, err
 	}
 	switch {
@@ -99,20 +89,11 @@ type dataStream struct {
 }
 
 func (i *installer) dataStream(ctx context.Context, name string) (*dataStream, error) {
-	about := "looking for the data stream " + name
-	a, err := i.client.do(ctx, about, &esapi.IndicesGetDataStreamRequest{Name: []string{name}}, maxAnswer)
-	switch {
-	case err != nil:
-		return nil, err
-	case a.status == 404:
-		return nil, nil
-	case a.status != 200:
-		return nil, a.err(about)
-	}
 	var got struct {
 		Streams []dataStream `json:"data_streams"`
 	}
-	if err := decode(a, about, &got); err != nil || len(got.Streams) == 0 {
+	_, err := i.client.find(ctx, "looking for the data stream "+name, &esapi.IndicesGetDataStreamRequest{Name: []string{name}}, &got)
+	if err != nil || len(got.Streams) == 0 {
 		return nil, err
 	}
 	return &got.Streams[0], nil

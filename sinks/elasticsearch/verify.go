@@ -43,8 +43,11 @@ func (s *Sink) verify(ctx context.Context) error {
 	return err
 }
 
+// setupAdvice ends the errors that a setup cures.
+const setupAdvice = ": run `foretop setup elasticsearch`"
+
 func setupNeeded(format string, args ...any) error {
-	return pipeline.FatalError(fmt.Errorf("elasticsearch: "+format+": run `foretop setup elasticsearch`", args...))
+	return pipeline.FatalError(fmt.Errorf("elasticsearch: "+format+setupAdvice, args...))
 }
 
 // checkTemplate looks at the index template. A key that may only write cannot see it; then the mapping of
@@ -106,24 +109,14 @@ func (s *Sink) checkMapping(ctx context.Context) error {
 
 // mappingMeta is the _meta of the mapping that a data stream writes with, zero if there is none.
 func mappingMeta(ctx context.Context, c *client, stream string) (meta, error) {
-	about := "looking at the mapping of " + stream
-	a, err := c.do(ctx, about, &esapi.IndicesGetMappingRequest{
-		Index: []string{stream}, FilterPath: []string{"*.mappings._meta", "error.type"},
-	}, maxAnswer)
-	switch {
-	case err != nil:
-		return meta{}, err
-	case a.status == http.StatusNotFound && a.product != "":
-		return meta{}, nil
-	case a.status != http.StatusOK:
-		return meta{}, a.err(about)
-	}
 	var got map[string]struct {
 		Mappings struct {
 			Meta meta `json:"_meta"`
 		} `json:"mappings"`
 	}
-	if err := decode(a, about, &got); err != nil {
+	if _, err := c.find(ctx, "looking at the mapping of "+stream, &esapi.IndicesGetMappingRequest{
+		Index: []string{stream}, FilterPath: []string{"*.mappings._meta", "error.type"},
+	}, &got); err != nil {
 		return meta{}, err
 	}
 	newest, m := "", meta{}

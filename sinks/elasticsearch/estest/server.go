@@ -48,6 +48,7 @@ type stream struct {
 	meta      []json.RawMessage            // _meta of each mapping
 	template  string
 	lifecycle json.RawMessage
+	block     string // the setting that keeps documents out of the newest index, in the eyes of who asks
 }
 
 // New starts a server that is empty: no templates and no data streams. It ends with the test.
@@ -197,6 +198,8 @@ func (s *Server) answer(r *http.Request, body []byte) (int, any) {
 		return 200, acknowledged
 	case parts[0] == "_data_stream":
 		return s.dataStream(r.Method, last)
+	case len(parts) > 1 && parts[1] == "_settings":
+		return s.settings(parts[0])
 	case last == "_mapping":
 		return s.mapping(parts[0])
 	case last == "_rollover":
@@ -309,6 +312,30 @@ func (s *Server) mapping(name string) (int, any) {
 		out[indexName(name, i)] = map[string]any{"mappings": map[string]any{"_meta": st.meta[i]}}
 	}
 	return 200, out
+}
+
+// settings shows those of the backing indices that were set with BlockNewest.
+func (s *Server) settings(name string) (int, any) {
+	st := s.streams[name]
+	if st == nil {
+		return 404, Failure(404, "index_not_found_exception", "no such index")
+	}
+	out := make(map[string]any)
+	for i := range st.backing {
+		settings := map[string]any{}
+		if st.block != "" && i == len(st.backing)-1 {
+			settings[st.block] = "true"
+		}
+		out[indexName(name, i)] = map[string]any{"settings": settings}
+	}
+	return 200, out
+}
+
+// BlockNewest sets a block, such as index.blocks.read_only_allow_delete, on the newest index of a data stream.
+func (s *Server) BlockNewest(name, block string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[name].block = block
 }
 
 func (s *Server) search(name string, body []byte) (int, any) {
