@@ -2,6 +2,7 @@ package decode
 
 import (
 	"encoding/base64"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,10 +16,7 @@ var auditStream = map[string]string{
 
 // with is meta with one key changed; an empty value drops it.
 func with(meta map[string]string, key, value string) map[string]string {
-	out := make(map[string]string)
-	for k, v := range meta {
-		out[k] = v
-	}
+	out := maps.Clone(meta)
 	if out[key] = value; value == "" {
 		delete(out, key)
 	}

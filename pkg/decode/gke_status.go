@@ -75,14 +75,25 @@ func (c *gkeEntry) appendStatus(b []byte) []byte {
 	return append(b, '}')
 }
 
+// reasons are those that the API server gives with a code, where there is but one.
+var reasons = map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+
 // appendFailure writes why the request failed, of which only the API server's own answer tells all.
 func (c *gkeEntry) appendFailure(b []byte) []byte {
 	for _, name := range [...]string{"status", "reason", "details"} {
 		if raw := c.find(c.status.answer, name); len(raw) > 0 && string(raw) != "null" {
 			b = append(append(append(append(b, `,"`...), name...), `":`...), raw...)
-		} else if c.status.answer == nil {
-			c.miss("responseStatus." + name)
 		}
+	}
+	if c.status.answer == nil {
+		b = append(b, `,"status":"Failure"`...)
+		if reason := reasons[c.status.code]; reason != "" {
+			b = append(append(append(b, `,"reason":"`...), reason...), '"')
+			c.inferred = append(c.inferred, "responseStatus.reason")
+		} else {
+			c.miss("responseStatus.reason")
+		}
+		c.miss("responseStatus.details")
 	}
 	if m := c.status.message; len(m) > 2 && m[0] == '"' {
 		b = append(append(b, `,"message":`...), m...)
