@@ -31,6 +31,10 @@ type SourceConfig struct {
 	Prefix   string
 	Settings SourceSettings
 	Adapter  any
+	// Cluster names the cluster that the settings fix for all records, if they do.
+	Cluster string
+	// FileOf names the file that the value of one of its settings was read from, empty if it came from elsewhere.
+	FileOf func(setting string) string
 }
 
 // SourceSettings are what every source has beside the settings of its type.
@@ -86,13 +90,23 @@ func LoadConfig(environ []string) (*Config, error) {
 		l.Reject(errors.New("no source is configured: set for example FORETOP_KAFKA_BROKERS and FORETOP_KAFKA_TOPICS, or FORETOP_FILE_PATHS; foretop config lists the settings of every source"))
 	}
 	for i := range c.Sources {
-		l.Fill(c.Sources[i].Prefix, c.Sources[i].Adapter)
-		l.Fill(c.Sources[i].Prefix, &c.Sources[i].Settings)
+		c.Sources[i].fill(l, &c.Core)
 	}
 	c.fillSinks(l)
 	l.Ignore(kibanaPrefix, &elasticsearch.KibanaConfig{})
 	c.Values = l.Values()
 	return c, l.Finish()
+}
+
+// fill reads the settings of a source.
+func (s *SourceConfig) fill(l *config.Loader, core *config.Core) {
+	l.Fill(s.Prefix, s.Adapter)
+	l.Fill(s.Prefix, &s.Settings)
+	prefix := s.Prefix + "_"
+	s.FileOf = func(setting string) string { return l.FileOf(prefix + setting) }
+	if s.Cluster = s.Settings.ClusterName; s.Cluster == "" && s.Settings.ClusterFrom == "" {
+		s.Cluster = core.ClusterName
+	}
 }
 
 // sourcesOf finds the sources and leaves their settings to be filled or ignored. Without names, the one type

@@ -34,8 +34,7 @@ func LoadSourceConfig(environ []string, name string) (*Config, error) {
 	for i := range all {
 		s := &all[i]
 		if i == at {
-			l.Fill(s.Prefix, s.Adapter)
-			l.Fill(s.Prefix, &s.Settings)
+			s.fill(l, &c.Core)
 			c.Sources = []SourceConfig{*s}
 			continue
 		}
