@@ -50,6 +50,8 @@ counted, not that); else 2 findings at or above --fail-on; else 0.`,
 	f.StringVar(&o.DeadLetter, "dead-letter", "", "append what could not be judged to this file, redacted")
 	f.BoolVar(&o.Unordered, "unordered", false, "print findings as they come instead of ordered by time (ndjson, csv)")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster that the logs are from, if they do not tell")
+	f.StringVar(&o.GeoIPCity, "geoip-city", "", "MaxMind DB file (GeoLite2 City or Country) that says where public addresses are")
+	f.StringVar(&o.GeoIPASN, "geoip-asn", "", "MaxMind DB file (GeoLite2 ASN) that says whose network they are of")
 	f.IntVar(&o.Workers, "workers", 0, "goroutines that judge; 0 means one for each processor")
 	for flag, values := range map[string][]string{
 		"output":    {app.OutputTable, app.OutputNDJSON, app.OutputHTML, app.OutputCSV},

@@ -78,6 +78,7 @@ func TestTheOverviewHasWhatPeopleExpect(t *testing.T) {
 		"Findings", "High and critical", "Clusters", "Identities", "Denied requests", "Findings over time by severity",
 		"Findings by rule", "Findings by cluster and provider", "Top identities", "Top source addresses", "Top user agents",
 		"Top namespaces", "Top resources", "Tactics and techniques", "Newest findings",
+		"Sessions behind user names", "Shared identities", "Countries", "Networks",
 	} {
 		if !slices.Contains(titles, want) {
 			t.Errorf("there is no panel %q", want)

@@ -2,13 +2,11 @@ package app
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"slices"
 	"sync"
 
 	"github.com/foretop/foretop/pkg/finding"
-	"github.com/foretop/foretop/pkg/report"
 )
 
 // findingWriter takes the findings of a scan from all workers and writes them as lines.
@@ -19,27 +17,10 @@ type findingWriter interface {
 }
 
 // encoder makes the line of a finding, without its end.
-type encoder func(f *finding.Finding) ([]byte, error)
+type encoder func(f *finding.Finding) []byte
 
 // encodeNDJSON is the document that a sink gets.
-func encodeNDJSON(f *finding.Finding) ([]byte, error) { return f.Document().Body, nil }
-
-// encodeCSV is the finding's line in a CSV file.
-func encodeCSV(f *finding.Finding) ([]byte, error) {
-	var line bytes.Buffer
-	w := report.NewCSV(&line)
-	if err := w.Flush(); err != nil { // the titles
-		return nil, err
-	}
-	line.Reset()
-	if err := w.Write(f); err != nil {
-		return nil, err
-	}
-	if err := w.Flush(); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(line.Bytes(), []byte("\n")), nil
-}
+func encodeNDJSON(f *finding.Finding) []byte { return f.Document().Body }
 
 // spoolMemory is what an ordered output holds in memory, in bytes; the rest waits in a temporary file.
 const spoolMemory = 64 << 20
@@ -49,20 +30,10 @@ type ordered struct {
 	out    io.Writer
 	encode encoder
 	spool  spool
-
-	mu  sync.Mutex
-	err error
 }
 
 func (o *ordered) add(f *finding.Finding) {
-	line, err := o.encode(f)
-	if err != nil {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.err = err
-		return
-	}
-	o.spool.add(spooled{time: f.Timestamp.UnixMicro(), id: f.Event.ID, body: line})
+	o.spool.add(spooled{time: f.Timestamp.UnixMicro(), id: f.Event.ID, body: o.encode(f)})
 }
 
 func (o *ordered) finish() (err error) {
@@ -71,9 +42,6 @@ func (o *ordered) finish() (err error) {
 			err = closing
 		}
 	}()
-	if o.err != nil {
-		return o.err
-	}
 	w := bufio.NewWriterSize(o.out, 64<<10)
 	if err := o.spool.each(func(e spooled) error {
 		_, err := w.Write(e.body)
@@ -98,7 +66,7 @@ type streamed struct {
 }
 
 func (s *streamed) add(f *finding.Finding) {
-	line, err := s.encode(f)
+	line := s.encode(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := idKey(f.Event.ID)
@@ -109,10 +77,7 @@ func (s *streamed) add(f *finding.Finding) {
 		s.seen = make(map[[16]byte]struct{})
 	}
 	s.seen[key] = struct{}{}
-	if err == nil {
-		_, err = s.out.Write(slices.Concat(line, []byte{'\n'}))
-	}
-	s.err = err
+	_, s.err = s.out.Write(slices.Concat(line, []byte{'\n'}))
 }
 
 func (s *streamed) finish() error { return s.err }

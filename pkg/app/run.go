@@ -17,6 +17,7 @@ import (
 
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/geoip"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/pkg/sigma"
 	"github.com/foretop/foretop/pkg/telemetry"
@@ -58,6 +59,7 @@ type service struct {
 	rules    *RuleWatch
 	sinks    *sinkSet
 	sources  *sourceSet
+	places   *geoip.Databases // nil without GeoIP files
 	pipeline *pipeline.Pipeline
 	draining atomic.Bool
 }
@@ -123,10 +125,15 @@ func (s *service) judgeOptions() (JudgeOptions, error) {
 			return JudgeOptions{}, err
 		}
 	}
+	describe, core := s.cfg.findingOptions(), &s.cfg.Core
+	s.places, err = locate(geoip.Options{City: core.GeoIPCity, ASN: core.GeoIPASN, Registerer: s.registry, Logger: s.log}, &describe)
+	if err != nil {
+		return JudgeOptions{}, fmt.Errorf("FORETOP_GEOIP_CITY, FORETOP_GEOIP_ASN: %w", err)
+	}
 	return JudgeOptions{
 		Rules:    s.rules.Current,
 		Decode:   func(source string) decode.Options { return perSource[source] },
-		Finding:  s.cfg.findingOptions(),
+		Finding:  describe,
 		MinLevel: level,
 		Metrics:  NewJudgeMetrics(s.registry),
 	}, nil
@@ -158,6 +165,9 @@ func (s *service) run(ctx context.Context, listening func(net.Addr)) error {
 	})
 	if s.cfg.Core.ReloadInterval > 0 {
 		background.Go(func() { s.rules.Run(work, s.cfg.Core.ReloadInterval) })
+		if s.places != nil {
+			background.Go(func() { s.places.Run(work, s.cfg.Core.ReloadInterval) })
+		}
 	}
 	looks.Go(func() { s.sinks.check(work, s.log) })
 	s.started()
@@ -181,8 +191,8 @@ func (s *service) admin() *http.Server {
 	})
 }
 
-// components are the parts that readiness names. Rules that could not be reloaded are told and harmless:
-// the old ones are in force.
+// components are the parts that readiness names. Rules and GeoIP files that could not be reloaded are told and
+// harmless: the old ones are in force.
 func (s *service) components() []telemetry.Component {
 	h := s.pipeline.Health()
 	var out []telemetry.Component
@@ -201,7 +211,11 @@ func (s *service) components() []telemetry.Component {
 	if failure := s.rules.Failure(); failure != "" {
 		rules.Detail += "; the changed files are refused: " + failure
 	}
-	return append(out, rules)
+	out = append(out, rules)
+	if s.places != nil {
+		out = append(out, telemetry.Component{Kind: "geoip", Name: "geoip", Ready: true, Detail: s.places.Detail()})
+	}
+	return out
 }
 
 func (s *service) started() {

@@ -73,7 +73,9 @@ type ScanOptions struct {
 	DeadLetter       string // file of what could not be judged, empty for none
 	Unordered        bool
 	Cluster          string
-	Workers          int
+	// GeoIPCity and GeoIPASN are MaxMind DB files, empty for none.
+	GeoIPCity, GeoIPASN string
+	Workers             int
 }
 
 // scan is one run of `foretop scan`.
@@ -126,7 +128,7 @@ func (s *scan) prepare() (err error) {
 			return fmt.Errorf("--fail-on %s has no effect below --min-level %s", s.failOn, s.minLevel)
 		}
 	}
-	encode := map[string]encoder{OutputNDJSON: encodeNDJSON, OutputCSV: encodeCSV}[s.o.Output]
+	encode := map[string]encoder{OutputNDJSON: encodeNDJSON, OutputCSV: report.CSVLine}[s.o.Output]
 	switch {
 	case encode == nil && s.o.Output != OutputTable && s.o.Output != OutputHTML:
 		return fmt.Errorf("--output knows no %q: write table, ndjson, html or csv", s.o.Output)
@@ -138,11 +140,14 @@ func (s *scan) prepare() (err error) {
 		s.lines = &ordered{out: s.o.Stdout, encode: encode, spool: spool{limit: spoolMemory}}
 	}
 	if s.o.Output == OutputCSV {
-		if err := report.NewCSV(s.o.Stdout).Flush(); err != nil { // the titles
+		if _, err := fmt.Fprintf(s.o.Stdout, "%s\n", report.CSVTitles()); err != nil {
 			return err
 		}
 	}
 	if s.input, err = s.o.input(); err != nil {
+		return err
+	}
+	if _, err := locate(s.input.geoip, &s.input.finding); err != nil {
 		return err
 	}
 	if s.rules, err = LoadRules(s.input.rules); err != nil {

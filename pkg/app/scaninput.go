@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/geoip"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/pkg/telemetry"
 	"github.com/foretop/foretop/sources/file"
@@ -27,6 +29,7 @@ type scanInput struct {
 	rules   RuleOptions
 	decode  decode.Options
 	finding finding.Options
+	geoip   geoip.Options
 	budget  int64 // bytes of records in flight, 0 for the default
 	log     *slog.Logger
 	// progress is the text of the progress line.
@@ -61,6 +64,7 @@ func (o *ScanOptions) input() (*scanInput, error) {
 		name: scanSource, source: source, rules: o.Rules.Options(), log: log,
 		decode:  decode.Options{Cluster: event.Cluster{ID: o.Cluster, Name: o.Cluster}},
 		finding: finding.Options{Version: telemetry.ReadBuild().Version, SourceTypes: map[string]string{scanSource: "file"}},
+		geoip:   geoip.Options{City: o.GeoIPCity, ASN: o.GeoIPASN},
 		progress: func(n *pipeline.SourceStats, findings int64, elapsed time.Duration) string {
 			return progressLine(source.Progress(), n.Bytes, n.Items, findings, elapsed)
 		},
@@ -100,6 +104,7 @@ func (o *ScanOptions) past() (*scanInput, error) {
 	source := &pastSource{Source: opened, name: s.Name, until: history.Until}
 	in := &scanInput{
 		name: s.Name, source: source, rules: o.Rules.with(cfg), log: slog.New(slog.DiscardHandler), // the source's errors are in the quality
+		geoip:   geoip.Options{City: cmp.Or(o.GeoIPCity, core.GeoIPCity), ASN: cmp.Or(o.GeoIPASN, core.GeoIPASN)},
 		finding: cfg.findingOptions(), budget: int64(core.Budget), progress: source.progressLine,
 	}
 	if o.Workers == 0 {

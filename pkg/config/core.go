@@ -28,7 +28,7 @@ type Core struct {
 	Placeholders     string        `envconfig:"PLACEHOLDERS" desc:"YAML file with the site's lists for %name% in rules: a mapping of names to lists of values"`
 	MinLevel         string        `envconfig:"MIN_LEVEL" default:"low" desc:"findings below this level are left out: informational, low, medium, high, critical"`
 	SkipInvalidRules bool          `envconfig:"SKIP_INVALID_RULES" default:"false" desc:"starts with the valid rules when some are invalid, and counts the others"`
-	ReloadInterval   time.Duration `envconfig:"RELOAD_INTERVAL" default:"30s" desc:"time between two looks at the rule directories for changes; 0s turns reloading off"`
+	ReloadInterval   time.Duration `envconfig:"RELOAD_INTERVAL" default:"30s" desc:"time between two looks at the rule directories and the GeoIP files for changes; 0s turns reloading off"`
 
 	Workers      int           `envconfig:"WORKERS" default:"0" desc:"goroutines that judge; 0 means one for each processor"`
 	Budget       Bytes         `envconfig:"BUDGET" default:"64MiB" desc:"bytes of records in flight; when it is used up, sources stop reading"`
@@ -39,6 +39,8 @@ type Core struct {
 	ClusterID      string            `envconfig:"CLUSTER_ID" desc:"globally unique id of the watched cluster, if all sources watch the same one; default is its name"`
 	ClusterName    string            `envconfig:"CLUSTER_NAME" desc:"name of the watched cluster, if all sources watch the same one"`
 	TrustedProxies []netip.Prefix    `envconfig:"TRUSTED_PROXIES" desc:"networks (CIDR) of proxies in front of API servers, whose X-Forwarded-For is believed; default is loopback, and 172.31.0.0/16 for AKS"`
+	GeoIPCity      string            `envconfig:"GEOIP_CITY" desc:"MaxMind DB file (GeoLite2 City or Country, or of their form) that says where public client addresses are; it is read into memory, and again when it is replaced"`
+	GeoIPASN       string            `envconfig:"GEOIP_ASN" desc:"MaxMind DB file (GeoLite2 ASN, or of its form) that says whose network public client addresses are of; it is read into memory, and again when it is replaced"`
 	Namespace      string            `envconfig:"NAMESPACE" default:"default" desc:"namespace of the data streams: logs-foretop.findings-NAMESPACE"`
 	Labels         map[string]string `envconfig:"LABELS" desc:"labels on every finding, as team:platform,tier:1"`
 	IncludeBodies  bool              `envconfig:"INCLUDE_BODIES" default:"false" desc:"adds the redacted request and response bodies to findings"`

@@ -1,6 +1,10 @@
 package finding
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // The types below are the document, one per ECS object, in the order in which they are written. Field
 // sets and types follow ECS 8.17 (https://www.elastic.co/guide/en/ecs/8.17/index.html); kubernetes.audit.*
@@ -135,6 +139,11 @@ type Place struct {
 	AS  AS  `json:"as,omitzero"`
 }
 
+// String is the place for people, empty if nothing is known: "Amsterdam, NL, AS64500 Example Networks".
+func (p Place) String() string {
+	return strings.Join(distinct([]string{p.Geo.CityName, p.Geo.CountryISOCode, p.AS.String()}), ", ")
+}
+
 // Geo is source.geo.*. Names are English.
 type Geo struct {
 	Location       *Point `json:"location,omitempty" es:"geo_point"`
@@ -158,6 +167,15 @@ type Point struct {
 type AS struct {
 	Number       uint32 `json:"number,omitempty" es:"long"`
 	Organization Named  `json:"organization,omitzero"`
+}
+
+// String is number and organization, empty if neither is known.
+func (a AS) String() string {
+	number := ""
+	if a.Number != 0 {
+		number = "AS" + strconv.FormatUint(uint64(a.Number), 10)
+	}
+	return strings.Trim(number+" "+a.Organization.Name, " ")
 }
 
 // Address is client.*: the client's address as text, and as an address if it is one.

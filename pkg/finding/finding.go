@@ -112,10 +112,14 @@ func (f *Finding) Actor() string {
 	if f.User.Name != "" {
 		return inParentheses(f.User.Name, f.Foretop.Identity.person(f.User.Name))
 	}
-	if f.Source.Address != "" {
-		return "unauthenticated from " + f.Source.Address
+	who := "unauthenticated"
+	if slices.Contains(f.Foretop.Provenance.Missing, "user.username") {
+		who = "unknown user"
 	}
-	return "unauthenticated"
+	if f.Source.Address != "" {
+		who += " from " + f.Source.Address
+	}
+	return who
 }
 
 // Document is the finding as a sink stores it, encoded once.

@@ -23,8 +23,8 @@ var googleDefaults = []struct{ suffix, domain, kind string }{
 	{"", "cloudservices.gserviceaccount.com", typeGoogleAgent},
 }
 
-// readGoogle reads a principal as Cloud Audit Logs writes it: an address, user: or serviceAccount: before one,
-// principal:// or principalSet://. Names of Kubernetes identities stand there as they are and say nothing more.
+// readGoogle reads a principal as Cloud Audit Logs writes it, its kind of member taken off: an address, principal:// or
+// principalSet://, or the name of a workload pool's member. Names of Kubernetes identities stand there as they are and say nothing more.
 // https://cloud.google.com/iam/docs/principal-identifiers
 func (p *Principal) readGoogle(name string) {
 	if p.Kind != kindUser {
@@ -38,7 +38,7 @@ func (p *Principal) readGoogle(name string) {
 		p.Type, p.Pool, p.Subject = typeGoogleWorkload, member, workload
 		return
 	}
-	local, domain, ok := strings.Cut(googleAddress(name), "@")
+	local, domain, ok := strings.Cut(name, "@")
 	if !ok || !mailLike(local, domain) {
 		return
 	}
@@ -59,16 +59,6 @@ func (p *Principal) readGoogle(name string) {
 	if domain == "gserviceaccount.com" || strings.HasSuffix(domain, ".gserviceaccount.com") {
 		p.Type = typeGoogleAgent
 	}
-}
-
-// googleAddress takes the kind of member off a principal.
-func googleAddress(name string) string {
-	for _, prefix := range []string{"user:", "serviceAccount:"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			return rest
-		}
-	}
-	return name
 }
 
 func cutPrincipal(name string) (path string, ok bool) {
@@ -100,11 +90,10 @@ func (p *Principal) readPool(path string) {
 	}
 }
 
-// workloadMember reads serviceAccount:<project>.svc.id.goog[<namespace>/<name>]: a Kubernetes service account as
+// workloadMember reads <project>.svc.id.goog[<namespace>/<name>]: a Kubernetes service account as
 // Google knows it, of whichever cluster of the project.
 func workloadMember(name string) (pool, subject string, ok bool) {
-	rest := strings.TrimPrefix(name, "serviceAccount:")
-	pool, inner, ok := strings.Cut(rest, "[")
+	pool, inner, ok := strings.Cut(name, "[")
 	if !ok || !strings.HasSuffix(pool, ".svc.id.goog") || !strings.HasSuffix(inner, "]") {
 		return "", "", false
 	}

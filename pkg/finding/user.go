@@ -6,12 +6,8 @@ import "strings"
 func (c *facts) user() User {
 	u := c.ev.User
 	out := User{Name: u.Username, ID: u.UID, Group: Names{head(u.Groups, maxGroups)}, Target: c.targets}
-	address := u.Username
-	if c.env.Provider == "gke" {
-		address = googleAddress(address)
-	}
-	if local, domain, ok := strings.Cut(address, "@"); ok && mailLike(local, domain) {
-		out.Email, out.Domain = address, domain
+	if local, domain, ok := strings.Cut(u.Username, "@"); ok && mailLike(local, domain) {
+		out.Email, out.Domain = u.Username, domain
 	} else if local, domain, ok := strings.Cut(c.identity.SessionName, "@"); ok && mailLike(local, domain) {
 		out.Email = c.identity.SessionName
 	}

@@ -33,11 +33,20 @@ type file[T comparable] struct {
 	// What follows belongs to whoever opens and looks: one goroutine at a time.
 	used, pending, rejected os.FileInfo
 	missing                 bool
+	// failure is why the file as it is now is not in use; nil while it is.
+	failure atomic.Pointer[string]
 }
 
 func (f *file[T]) label() string    { return f.name }
 func (f *file[T]) where() string    { return f.path }
 func (f *file[T]) built() time.Time { return f.current.Load().reader.Metadata.BuildTime() }
+
+func (f *file[T]) problem() string {
+	if text := f.failure.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
 
 // maxFileBytes bounds what is read into memory. The largest that MaxMind publishes is a few hundred MiB.
 const maxFileBytes = 2 << 30
@@ -58,6 +67,7 @@ func (f *file[T]) open() error {
 	}
 	f.current.Store(db) // lookups under way end on the old one, whose memory goes with the last of them
 	f.used, f.pending, f.rejected = info, nil, nil
+	f.failure.Store(nil)
 	return nil
 }
 
@@ -88,6 +98,15 @@ func read(path string) ([]byte, os.FileInfo, error) {
 
 // look compares the file with the one in use. A file is read when two looks found it the same.
 func (f *file[T]) look() (change, error) {
+	what, err := f.compare()
+	if err != nil {
+		text := err.Error()
+		f.failure.Store(&text)
+	}
+	return what, err
+}
+
+func (f *file[T]) compare() (change, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		f.pending, f.rejected = nil, nil
@@ -101,6 +120,7 @@ func (f *file[T]) look() (change, error) {
 	switch {
 	case same(info, f.used):
 		f.pending, f.rejected = nil, nil
+		f.failure.Store(nil)
 		return unchanged, nil
 	case same(info, f.rejected):
 		return unchanged, nil

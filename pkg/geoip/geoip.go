@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,6 +88,7 @@ type reloadable interface {
 	where() string
 	open() error
 	built() time.Time
+	problem() string
 	look() (change, error)
 }
 
@@ -99,6 +101,19 @@ func (d *Databases) files() []reloadable {
 		out = append(out, d.asn)
 	}
 	return out
+}
+
+// Detail says for people which databases are in use, and what is wrong with their files.
+func (d *Databases) Detail() string {
+	var parts []string
+	for _, f := range d.files() {
+		text := f.label() + " of " + f.built().UTC().Format(time.DateOnly)
+		if problem := f.problem(); problem != "" {
+			text += " (the changed file is refused: " + problem + ")"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Locate is what the databases say of an address, zero if they do not know it. It never fails: an error of a database

@@ -1,38 +1,30 @@
 package report
 
 import (
+	"bytes"
 	"encoding/csv"
-	"fmt"
-	"io"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/foretop/foretop/pkg/finding"
 )
 
-// CSV writes one line per finding under a line of titles (RFC 4180). A cell that a spreadsheet would
-// take for a formula begins with an apostrophe; control characters are visible escapes, so that a
-// finding is one line. It is not safe for concurrent use.
-type CSV struct {
-	w       *csv.Writer
-	started bool
-}
-
 var csvTitles = []string{
 	"time", "severity", "risk_score", "rule", "rule_id", "reason", "actor", "impersonated", "identity_kind", "source_address", "user_agent",
 	"cluster", "namespace", "resource", "name", "verb", "outcome", "response_code", "techniques", "audit_id", "finding_id",
+	"cloud_identity", "shared", "country", "network",
 }
 
-// NewCSV makes a CSV writer.
-func NewCSV(w io.Writer) *CSV { return &CSV{w: csv.NewWriter(w)} }
+// CSVTitles is the first line of a CSV file of findings (RFC 4180), without its end.
+func CSVTitles() []byte { return csvLine(csvTitles) }
 
-// Write adds a finding.
-func (c *CSV) Write(f *finding.Finding) error {
-	if err := c.begin(); err != nil {
-		return err
-	}
+// CSVLine is the line of a finding in a CSV file, without its end. A cell that a spreadsheet would take for a formula
+// begins with an apostrophe; control characters are visible escapes, so that a finding is one line.
+func CSVLine(f *finding.Finding) []byte {
 	resource := f.Orchestrator.Resource.Type
 	if sub := f.Kubernetes.Audit.ObjectRef.Subresource; sub != "" {
 		resource += "/" + sub
@@ -47,37 +39,35 @@ func (c *CSV) Write(f *finding.Finding) error {
 		f.Orchestrator.Cluster.Name, f.Orchestrator.Namespace, resource, f.Orchestrator.Resource.Name, f.Event.Action, f.Event.Outcome, code,
 		strings.Join(slices.Concat(f.Threat.Technique.ID, f.Threat.Technique.Subtechnique.ID), " "),
 		strings.Join(f.Kubernetes.Audit.AuditID, " "), f.Event.ID,
+		cloudIdentity(&f.Foretop.Identity), f.Foretop.Identity.SharedReason, f.Source.Geo.CountryISOCode, f.Source.AS.String(),
 	}
 	for i, text := range row {
 		row[i] = cell(text)
 	}
-	if err := c.w.Write(row); err != nil {
-		return fmt.Errorf("writing CSV: %w", err)
-	}
-	return nil
+	return csvLine(row)
 }
 
-func (c *CSV) begin() error {
-	if c.started {
-		return nil
-	}
-	c.started = true
-	if err := c.w.Write(csvTitles); err != nil {
-		return fmt.Errorf("writing CSV: %w", err)
-	}
-	return nil
+// csvWriter writes lines into its own buffer.
+type csvWriter struct {
+	line bytes.Buffer
+	w    *csv.Writer
 }
 
-// Flush writes what is buffered; the titles too if there was no finding.
-func (c *CSV) Flush() error {
-	if err := c.begin(); err != nil {
-		return err
+var csvWriters = sync.Pool{New: func() any {
+	c := &csvWriter{}
+	c.w = csv.NewWriter(&c.line)
+	return c
+}}
+
+func csvLine(cells []string) []byte {
+	c := csvWriters.Get().(*csvWriter)
+	defer csvWriters.Put(c)
+	c.line.Reset()
+	if err := errors.Join(c.w.Write(cells), c.w.Error()); err != nil {
+		panic(err) // a buffer takes everything
 	}
 	c.w.Flush()
-	if err := c.w.Error(); err != nil {
-		return fmt.Errorf("writing CSV: %w", err)
-	}
-	return nil
+	return bytes.Clone(bytes.TrimSuffix(c.line.Bytes(), []byte("\n")))
 }
 
 // cell makes text safe in a spreadsheet (https://owasp.org/www-community/attacks/CSV_Injection): blanks

@@ -101,8 +101,4 @@ func TestTheFirstErrorOfTheWriterIsKept(t *testing.T) {
 	if !errors.Is(p.Err(), errFull) {
 		t.Errorf("got %v", p.Err())
 	}
-	c := NewCSV(&failing{})
-	if err := errors.Join(c.Write(attack()[0].finding(t)), c.Flush()); !errors.Is(err, errFull) {
-		t.Errorf("CSV: got %v", err)
-	}
 }

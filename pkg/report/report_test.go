@@ -3,8 +3,11 @@ package report
 import (
 	"bytes"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,15 +126,58 @@ func TestSummaryTellsWhatHappenedAndHowGoodTheDataWas(t *testing.T) {
 }
 
 func TestCSVHoldsOneLinePerFinding(t *testing.T) {
-	var out bytes.Buffer
-	c := NewCSV(&out)
+	out := append(CSVTitles(), '\n')
 	for _, a := range attack() {
-		if err := c.Write(a.finding(t)); err != nil {
-			t.Fatal(err)
-		}
+		out = append(append(out, CSVLine(a.finding(t))...), '\n')
 	}
-	if err := c.Flush(); err != nil {
+	golden(t, "findings.csv", out)
+}
+
+// somewhere says the same of every address.
+type somewhere struct{}
+
+func (somewhere) Locate(netip.Addr) finding.Place {
+	return finding.Place{Geo: finding.Geo{CityName: "Amsterdam", CountryISOCode: "NL"}, AS: finding.AS{Number: 64500, Organization: finding.Named{Name: "Example Networks"}}}
+}
+
+func TestReportsSayWhoIsBehindANameAndWhereFrom(t *testing.T) {
+	s := NewSummary()
+	located := finding.NewBuilder(finding.Options{Locator: somewhere{}})
+	var lines []string
+	for i, u := range []event.User{
+		{Username: "kubernetes-admin", Extra: map[string][]string{
+			"arn": {"arn:aws:sts::111122223333:assumed-role/Admin/erin@example.com"}, "sessionName": {"erin@example.com"}, "accessKeyId": {"ASIAEXAMPLEEXAMPLE01"},
+		}},
+		{Username: "masterclient"},
+		{},
+	} {
+		ev := &event.Event{AuditID: strconv.Itoa(i), User: u, Verb: "get", SourceIPs: []string{"203.0.113.7"}, StageTimestamp: time.Date(2026, 11, 20, 3, i, 0, 0, time.UTC)}
+		rule := &sigma.Rule{ID: "r", Title: "T", Level: sigma.High, Foretop: &sigma.Extension{Reason: "{user.username} reads"}}
+		f := located.Build(ev, &event.Envelope{Provider: "aks", Cluster: event.Cluster{ID: "c", Name: "c"}}, &engine.Match{Rule: rule, Level: sigma.High, Count: 1}, pipeline.Origin{})
+		lines = append(lines, string(CSVLine(f)))
+		s.Add(f)
+	}
+	var text, page bytes.Buffer
+	s.Text(NewPrinter(&text, PrinterOptions{Width: 200}), &Quality{})
+	if err := s.HTML(&page, &Quality{}, day); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "findings.csv", out.Bytes())
+	for out, wants := range map[string][]string{
+		text.String(): {
+			"kubernetes-admin (Admin/erin@example.com) from 203.0.113.7 (Amsterdam, NL, AS64500 Example Networks) on c", "masterclient (shared) from 203.0.113.7",
+			"unauthenticated from 203.0.113.7 (Amsterdam, NL, AS64500 Example Networks) on c", "kubernetes-admin (Admin/erin@example.com) reads",
+		},
+		page.String(): {
+			"role Admin, session erin@example.com, account 111122223333, access key ASIAEXAMPLEEXAMPLE01, session name is caller chosen",
+			"nobody can be named: aks local account", "(Amsterdam, NL, AS64500 Example Networks)",
+		},
+		lines[0]: {"kubernetes-admin (Admin/erin@example.com)", ",NL,AS64500 Example Networks"},
+		lines[1]: {",nobody can be named: aks local account,aks_local_account,NL,"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("%q is missing in\n%s", want, out)
+			}
+		}
+	}
 }

@@ -11,9 +11,9 @@ import (
 
 // sample is one finding as the HTML report shows it.
 type sample struct {
-	ID, Reason, Actor, Address, Cluster, Object, Outcome, AuditID, Position string
-	Time                                                                    time.Time
-	Evidence                                                                []evidence
+	ID, Reason, Actor, Identity, Address, Cluster, Object, Outcome, AuditID, Position string
+	Time                                                                              time.Time
+	Evidence                                                                          []evidence
 }
 
 type evidence struct{ Element, Field, Values string }
@@ -36,7 +36,7 @@ func (r *row) addSample(f *finding.Finding) {
 
 func sampleOf(f *finding.Finding) sample {
 	s := sample{
-		ID: f.Event.ID, Reason: shorten(f.Event.Reason), Actor: f.Actor(), Address: f.Source.Address, Cluster: f.Orchestrator.Cluster.Name,
+		ID: f.Event.ID, Reason: shorten(f.Event.Reason), Actor: f.Actor(), Identity: cloudIdentity(&f.Foretop.Identity), Address: locate(f).String(), Cluster: f.Orchestrator.Cluster.Name,
 		Object: objectOf(f), Outcome: f.Event.Outcome, Time: f.Timestamp,
 		Position: strings.Trim(f.Foretop.Source.Stream+" "+f.Foretop.Source.Position, " "),
 	}

@@ -25,7 +25,7 @@ type story struct {
 	worst          sigma.Level
 	hits           int64
 	first, last    time.Time
-	addresses      []string
+	addresses      []located
 	steps          []step
 	leftOut        int64 // findings without a step
 }
@@ -101,8 +101,10 @@ func (st *story) add(f *finding.Finding, level sigma.Level) {
 	if at.After(st.last) {
 		st.last = at
 	}
-	if a := f.Source.Address; a != "" && !slices.Contains(st.addresses, a) && len(st.addresses) <= maxAddresses {
-		st.addresses = append(st.addresses, strings.Clone(a))
+	if len(st.addresses) <= maxAddresses && f.Source.Address != "" {
+		if a := locate(f); !slices.Contains(st.addresses, a) {
+			st.addresses = append(st.addresses, a)
+		}
 	}
 	reason := shorten(f.Event.Reason)
 	for i := range st.steps {

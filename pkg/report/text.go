@@ -112,9 +112,18 @@ func (s *Summary) storyText(p *Printer) {
 }
 
 func (st *story) headline() string {
-	from := ""
-	if n := len(st.addresses); n > 0 && !strings.HasSuffix(st.actor, " from "+st.addresses[0]) {
-		from = " from " + strings.Join(slices.Sorted(slices.Values(st.addresses[:min(n, maxAddresses)])), ", ")
+	from, n := "", len(st.addresses)
+	switch {
+	case n == 0:
+	case strings.HasSuffix(st.actor, " from "+st.addresses[0].address):
+		from = strings.TrimPrefix(st.addresses[0].String(), st.addresses[0].address)
+	default:
+		var list []string
+		for _, a := range st.addresses[:min(n, maxAddresses)] {
+			list = append(list, a.String())
+		}
+		slices.Sort(list)
+		from = " from " + strings.Join(list, ", ")
 		if n > maxAddresses {
 			from += " and others"
 		}

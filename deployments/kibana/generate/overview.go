@@ -49,7 +49,14 @@ func overview() savedObject {
 			{x: 16, y: 49, w: 16, h: 14, title: "Top resources", chart: table(top("Resource", "orchestrator.resource.type", 50), rules, findings)},
 			{x: 32, y: 49, w: 16, h: 14, title: "Outcome of the requests", chart: donut(top("Outcome", "event.outcome", 3), findings)},
 
-			{x: 0, y: 63, w: 48, h: 20, title: "Newest findings", search: newestID},
+			{x: 0, y: 63, w: 16, h: 14, title: "Sessions behind user names", chart: table(
+				top("Identity", "user.name", 20), terms("session", "Session", "foretop.identity.session_name", 20), findings)},
+			{x: 16, y: 63, w: 16, h: 14, title: "Shared identities", chart: table(
+				top("Identity", "user.name", 20), terms("why", "Why", "foretop.identity.shared_reason", 5), findings)},
+			{x: 32, y: 63, w: 8, h: 14, title: "Countries", chart: table(top("Country", "source.geo.country_name", 50), findings)},
+			{x: 40, y: 63, w: 8, h: 14, title: "Networks", chart: table(top("Network", "source.as.organization.name", 50), findings)},
+
+			{x: 0, y: 77, w: 48, h: 20, title: "Newest findings", search: newestID},
 		},
 	}
 	return d.object()
