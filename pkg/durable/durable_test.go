@@ -41,12 +41,11 @@ func TestWritableTellsWithoutTouchingAnything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		file:                                  "",
-		filepath.Join(dir, "new"):             "",
-		filepath.Join(dir, "a", "b", "c"):     "",
-		dir:                                   "is a directory",
-		filepath.Join(file, "below", "a"):     "not a directory",
-		filepath.Join("/proc", "foretop-new"): "/proc",
+		file:                              "",
+		filepath.Join(dir, "new"):         "",
+		filepath.Join(dir, "a", "b", "c"): "",
+		dir:                               "is a directory",
+		filepath.Join(file, "below", "a"): "not a directory",
 	} {
 		err := durable.Writable(path)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -69,7 +69,7 @@ func (p *probe) nodes(ctx context.Context) bool {
 			continue
 		}
 		reached++
-		if p.exposed(address) {
+		if access := p.cfg.access(); access.exposed(address) {
 			p.report(pipeline.Check{
 				Name: "server " + address, State: pipeline.CheckWarning, Detail: about + "; the credentials go there without encryption", Fix: "use an https address",
 			})
@@ -115,11 +115,10 @@ func (p *probe) node(ctx context.Context, address string) (string, error) {
 	return versionOf(a, about)
 }
 
-// exposed is true if credentials would go over a network in clear.
-func (p *probe) exposed(address string) bool {
-	access := p.cfg.access()
+// exposed is true if the credentials would go to address over a network in clear.
+func (c *accessConfig) exposed(address string) bool {
 	u, err := parseAddress(address)
-	if err != nil || u.Scheme != "http" || access.username == "" && access.apiKey == "" && access.apiKeyFile == "" {
+	if err != nil || u.Scheme != "http" || c.username == "" && c.apiKey == "" && c.apiKeyFile == "" {
 		return false
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
@@ -145,9 +144,12 @@ func (p *probe) login(ctx context.Context) bool {
 		}
 		p.bad(pipeline.CheckFailed, name, fmt.Errorf("the server refuses these credentials (HTTP %d)", a.status), fix)
 		return false
-	case a.status != http.StatusOK:
+	case a.product != "" && (fateOf(a.status, a.errorType()) == refused || a.status == http.StatusNotFound): // it knows no such request
 		p.ok(name, "the server asks for none: its security is off")
 		return true
+	case a.status != http.StatusOK:
+		p.bad(pipeline.CheckFailed, name, a.err(about), addressFix(a.err(about)))
+		return false
 	}
 	p.secured = true
 	var who struct {
