@@ -2,8 +2,6 @@ package engine
 
 import (
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -82,16 +80,16 @@ func (j *Judge) fillBool(field string, b bool) {
 }
 
 // judgeWorkload makes the records of a built-in workload kind.
-func (j *Judge) judgeWorkload(template []string) {
+func (j *Judge) judgeWorkload(resource string) {
 	j.beginObject()
 	j.fillWorkload()
 	spec, meta := j.object.spec, j.object.metadata
-	if len(template) > 0 {
+	if template := places[resource].template; len(template) > 0 {
 		var members [3]span
 		j.object.at(template).pick(memberKeys, members[:])
 		meta, spec = members[1], members[2]
 	}
-	j.judgePodSpec(spec, meta, template)
+	j.judgePodSpec(spec, meta, specPaths[resource])
 }
 
 // at follows keys from the body; the first step is known already where it is spec.
@@ -118,87 +116,6 @@ func (j *Judge) fillWorkload() {
 	j.fill("workload.owner.name", j.object.owner.get("name").text())
 }
 
-const (
-	maxSearchDepth = 12 // below which a custom kind is not searched for a pod spec
-	maxPodSpecs    = 64 // found in one object
-)
-
-// searchPodSpecs looks for pod specs in a custom kind: objects with a list of containers.
-func (j *Judge) searchPodSpecs() {
-	found := 0
-	var walk func(v, meta span, at []string)
-	walk = func(v, meta span, at []string) {
-		if !v.isObject() || len(at) > maxSearchDepth || found >= maxPodSpecs {
-			return
-		}
-		if len(at) > 0 && isPodSpec(v) {
-			found++
-			j.beginObject()
-			j.fillWorkload()
-			// The template is the parent, if the spec has the usual name.
-			j.judgePodSpec(v, meta, at[:len(at)-1])
-			return
-		}
-		inner := v.get("metadata")
-		for c := open(v, 0); ; {
-			key, ok := c.key()
-			if !ok {
-				return
-			}
-			child := c.value()
-			if string(key) == "status" || string(key) == "metadata" || len(at) == 0 && string(key) != "spec" && string(key) != "template" {
-				continue
-			}
-			if child.isObject() {
-				walk(child, inner, append(slices.Clip(at), string(key)))
-			}
-			if child.isArray() {
-				for e := open(child, 0); e.element(); {
-					walk(e.value(), inner, append(slices.Clip(at), string(key)))
-				}
-			}
-		}
-	}
-	walk(j.object.body, nil, nil)
-}
-
-// isPodSpec is true for an object with a list of containers, each an object with an image or a name.
-func isPodSpec(v span) bool {
-	list := v.get("containers")
-	if !list.isArray() {
-		return false
-	}
-	n := 0
-	for c := open(list, 0); c.element(); n++ {
-		e := c.value()
-		if !e.get("image").isString() && !e.get("name").isString() {
-			return false
-		}
-	}
-	return n > 0
-}
-
-// judgePodSpec makes the pod's record and those of its containers and volumes. template is the path of what
-// holds the spec.
-func (j *Judge) judgePodSpec(spec, meta span, template []string) {
-	if !spec.isObject() {
-		return
-	}
-	base := strings.Join(append(slices.Clip(template), "spec"), ".")
-	if meta != nil && !j.set.podMetadata.root.leaf() {
-		j.captureClean(meta, j.set.podMetadata)
-	}
-	j.captureClean(spec, j.set.pod)
-	j.put(j.set.computed["workload.containers"], strconv.AppendInt(nil, int64(countContainers(spec)), 10), numberValue)
-	p := podSpec{spec: spec, base: base, template: template}
-	p.patch, p.request = j.object.patch.at(template...).get("spec"), j.object.request.at(template...).get("spec")
-	j.judgePod(&p)
-	for _, list := range containerLists {
-		j.eachElement(spec, base, list.key, func(v span) { j.judgeContainer(&p, v, list.key, list.kind) })
-	}
-	j.eachElement(spec, base, "volumes", func(v span) { j.judgeVolume(&p, v) })
-}
-
 func countContainers(spec span) int {
 	n := 0
 	for _, list := range containerLists {
@@ -211,13 +128,6 @@ func countContainers(spec span) int {
 		}
 	}
 	return n
-}
-
-// podSpec is a pod spec with its counterparts in the patch and in the request.
-type podSpec struct {
-	spec, patch, request span
-	base                 string
-	template             []string
 }
 
 func (j *Judge) judgePod(p *podSpec) {

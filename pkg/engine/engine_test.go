@@ -282,6 +282,75 @@ func TestPatchesOfEveryForm(t *testing.T) {
 	}
 }
 
+// A custom kind keeps its pod specs where it likes.
+func TestPodSpecsOfCustomKindsAreFoundWithTheirCounterparts(t *testing.T) {
+	rule := func(category string) *Set {
+		return compile(t, derivedRule(category, "p: {record.touched: true}\ncondition: p"))
+	}
+	const containers = `"containers":[{"name":"a","image":"x"},{"name":"b","image":"y"}],"volumes":[{"name":"v","hostPath":{"path":"/"}}]`
+	kinds := map[string]string{
+		"podSpec":       `{"kind":"Job","spec":{"podSpec":{` + containers + `}}}`,
+		"top":           `{"kind":"Job","worker":{` + containers + `}}`,
+		"groups":        `{"kind":"Job","spec":{"groups":[{"name":"other"},{"name":"g","template":{"metadata":{"labels":{"l":"w"}},"spec":{` + containers + `}}}]}}`,
+		"a.b":           `{"kind":"Job","spec":{"a.b":{"spec":{` + containers + `}}}}`,
+		"list itself":   `{"kind":"Job","spec":{"pods":[{` + containers + `}]}}`,
+		"numbered keys": `{"kind":"Job","spec":{"0":{` + containers + `}}}`,
+	}
+	for _, c := range []struct {
+		kind, category, patch string
+		want                  []string // paths of the touched elements
+	}{
+		{"podSpec", "container", `{"spec":{"podSpec":{"containers":[{"name":"a","image":"x"}]}}}`, []string{"spec.podSpec.containers[0]"}},
+		{"podSpec", "container", `{"spec":{"replicas":2}}`, nil},
+		{"podSpec", "container", `[{"op":"replace","path":"/spec/podSpec/containers/1/image","value":"y"}]`, []string{"spec.podSpec.containers[1]"}},
+		{"podSpec", "container", `[{"op":"add","path":"/spec/podSpec/securityContext","value":{}}]`, []string{"spec.podSpec.containers[0]", "spec.podSpec.containers[1]"}},
+		{"podSpec", "container", `[{"op":"add","path":"/spec/podSpec/hostPID","value":true}]`, nil},
+		{"podSpec", "pod", `[{"op":"add","path":"/spec/podSpec/hostPID","value":true}]`, []string{"spec.podSpec"}},
+		{"podSpec", "pod", `{"spec":{"podSpec":{"hostPID":true}}}`, []string{"spec.podSpec"}},
+		{"podSpec", "pod", `{"spec":{"podSpec":{"containers":[]}}}`, nil},
+		{"podSpec", "volume", `[{"op":"add","path":"/spec/podSpec/containers/0/volumeMounts/-","value":{"name":"v"}}]`, []string{"spec.podSpec.volumes[0]"}},
+		{"podSpec", "volume", `[{"op":"add","path":"/spec/podSpec/containers/-","value":{"name":"c","volumeMounts":[{"name":"v"}]}}]`, []string{"spec.podSpec.volumes[0]"}},
+		{"podSpec", "volume", `[{"op":"add","path":"/spec/podSpec/containers/0/volumeMounts/-","value":{"name":"w"}}]`, nil},
+		{"podSpec", "volume", `[{"op":"replace","path":"/spec/podSpec/containers/0/volumeMounts/0/readOnly","value":false}]`, []string{"spec.podSpec.volumes[0]"}},
+		{"top", "pod", `{"worker":{"hostPID":true}}`, []string{"worker"}},
+		{"groups", "container", `{"spec":{"groups":[{"name":"g"}]}}`, []string{"spec.groups[1].template.spec.containers[0]", "spec.groups[1].template.spec.containers[1]"}},
+		{"groups", "pod", `{"spec":{"groups":[]}}`, []string{"spec.groups[1].template.spec"}},
+		{"groups", "pod", `{"metadata":{"labels":{}}}`, nil},
+		{"groups", "container", `[{"op":"add","path":"/spec/groups/-","value":{}}]`, []string{"spec.groups[1].template.spec.containers[0]", "spec.groups[1].template.spec.containers[1]"}},
+		{"groups", "container", `[{"op":"replace","path":"/spec/groups/1/template/spec/containers/0/image","value":"x"}]`, []string{"spec.groups[1].template.spec.containers[0]"}},
+		{"groups", "container", `[{"op":"replace","path":"/spec/groups/1/replicas","value":1}]`, nil},
+		{"groups", "volume", `{"spec":{"groups":[{"name":"g"}]}}`, []string{"spec.groups[1].template.spec.volumes[0]"}},
+		{"a.b", "pod", `{"spec":{"a.b":{"spec":{"hostPID":true}}}}`, []string{"spec.a.b.spec"}},
+		{"list itself", "pod", `[{"op":"add","path":"/spec/pods/0/hostPID","value":true}]`, []string{"spec.pods[0]"}},
+		{"numbered keys", "pod", `{"spec":{"0":{"hostPID":true}}}`, []string{"spec.0"}},
+	} {
+		v := judge(rule(c.category), write("patch", "jobs", "example.com", c.patch, kinds[c.kind]))
+		var got []string
+		for _, m := range v.Matches {
+			for _, e := range m.Elements {
+				got = append(got, strings.TrimPrefix(e.Path, "responseObject."))
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s of %s, %s: (-want +got)\n%s", c.category, c.kind, c.patch, diff)
+		}
+	}
+	t.Run("fields of the spec and of what holds it", func(t *testing.T) {
+		set := compile(t, derivedRule("container", "p: {container.name: b, pod.metadata.labels.l: w}\ncondition: p"))
+		request := strings.Replace(kinds["groups"], `,{"name":"b","image":"y"}`, "", 1)
+		v := judge(set, write("update", "jobs", "example.com", request, kinds["groups"]))
+		if len(v.Matches) != 1 || !v.Matches[0].Elements[0].Injected {
+			t.Errorf("%+v", v.Matches)
+		}
+		own := compile(t, strings.NewReplacer("privileged: {container.securityContext.privileged: true}", "privileged: {container.name: b}",
+			"{container.name} in", "{container.name} {pod.metadata.labels.l} {pod.volumes.name} in").Replace(own("", "")))
+		v = judge(own, write("update", "jobs", "example.com", request, kinds["groups"]))
+		if len(v.Matches) != 1 || fmt.Sprint(v.Matches[0].Elements[0].Fields["pod.metadata.labels.l"], v.Matches[0].Elements[0].Fields["pod.volumes.name"]) != "[w] [v]" {
+			t.Errorf("%+v", v.Matches)
+		}
+	})
+}
+
 func TestWhatAdmissionPutInIsMarked(t *testing.T) {
 	set := compile(t, derivedRule("container", "p: {container.securityContext.privileged: true}\ncondition: p"))
 	request := `{"kind":"Pod","spec":{"containers":[{"name":"a"}]}}`

@@ -99,7 +99,7 @@ func (j *Judge) holderOf(c event.Category, field string) (span, string) {
 		}{
 			{"container.", j.element.value}, {"volume.", j.element.value}, {"subject.", j.element.value},
 			{"rule.", j.element.value}, {"roleRef.", j.object.body.get("roleRef")}, {"metadata.", j.object.metadata},
-			{"pod.metadata.", j.template().get("metadata")}, {"pod.", j.template().get("spec")},
+			{"pod.metadata.", j.pod.meta}, {"pod.", j.pod.spec},
 		} {
 			if below, ok := strings.CutPrefix(field, p.prefix); ok && applies(c, field) {
 				return p.value, below
@@ -107,15 +107,6 @@ func (j *Judge) holderOf(c event.Category, field string) (span, string) {
 		}
 	}
 	return j.doc, field
-}
-
-// template is the object that holds the current pod spec.
-func (j *Judge) template() span {
-	base := strings.TrimSuffix(strings.TrimSuffix(j.element.base, "spec"), ".")
-	if base == "" {
-		return j.object.body
-	}
-	return j.object.body.at(strings.Split(base, ".")...)
 }
 
 // gather collects the scalars at a path, through lists, with keys that take one or more segments.

@@ -34,6 +34,7 @@ type Judge struct {
 
 	object  object  // what the derived records are made of
 	element element // the current one
+	pod     podSpec // that the current element belongs to
 	pending []pendingMatch
 	unknown string // the field that last made a condition unknown
 	verdict *Verdict
@@ -86,7 +87,7 @@ func (j *Judge) scanHeader(doc []byte) {
 	j.arena = j.arena[:0]
 	j.tops = [topCount]span{}
 	j.scanned = [2]bool{}
-	j.object = object{}
+	j.object, j.pod = object{}, podSpec{}
 	j.duplicate = false
 	j.advance(eventScope)
 	if !j.doc.isObject() {

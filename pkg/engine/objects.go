@@ -109,7 +109,7 @@ func (j *Judge) judgeElements() {
 	case holdsPolicy:
 		j.judgePolicyRules()
 	case holdsPodSpec:
-		j.judgeWorkload(places[resource].template)
+		j.judgeWorkload(resource)
 	default:
 		j.searchPodSpecs()
 	}
@@ -204,6 +204,9 @@ func (j *Judge) chooseBody(resource string, h holding) bool {
 		*o = object{body: response, top: topResponse, source: "responseObject", partial: cut || j.isMissing("responseObject"), request: request}
 		if patching {
 			o.patch, o.request = request, nil
+		}
+		if j.isMissing("requestObject") {
+			o.patch, o.request = nil, nil // there is a part of it at most
 		}
 	} else {
 		if patching && request.isArray() {

@@ -122,6 +122,22 @@ func (j *Judge) patches(at []string, keys ...string) bool {
 	return !patch.isObject()
 }
 
+// overlaps is true if an operation's path leads to the spec, or begins like its path. In a list that holds the
+// spec any element is taken for its own: operations before this one may have moved it.
+func (p *podSpec) overlaps(path []string) bool {
+	for i := range min(len(path), len(p.at)) {
+		if path[i] != p.at[i] && (p.list < 0 || i < p.list || !isIndex(path[i]) || !isIndex(p.at[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func isIndex(token string) bool {
+	_, err := strconv.Atoi(token)
+	return err == nil || token == "-"
+}
+
 // overlaps is true if one path is the start of the other.
 func overlaps(a, b []string) bool {
 	n := min(len(a), len(b))
@@ -141,13 +157,15 @@ func (j *Judge) podTouched(p *podSpec) bool {
 		return true
 	}
 	if patch.isArray() {
-		at := slices.Concat(p.template, []string{"spec"})
 		for _, o := range operations(patch) {
-			if overlaps(o.path, at) && (len(o.path) <= len(at) || !slices.Contains(elementLists, o.path[len(at)])) {
+			if p.overlaps(o.path) && (len(o.path) <= len(p.at) || !slices.Contains(elementLists, o.path[len(p.at)])) {
 				return true
 			}
 		}
 		return false
+	}
+	if p.list >= 0 {
+		return p.unlocated(patch)
 	}
 	if !p.patch.isObject() {
 		return false
@@ -179,7 +197,10 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 		return true
 	}
 	if patch.isArray() {
-		return touchedByOperation(patch, append(slices.Clip(p.template), "spec", list), number)
+		return p.touchedByOperation(patch, list, number)
+	}
+	if p.list >= 0 {
+		return p.unlocated(patch)
 	}
 	if list != "volumes" && p.patch.get("securityContext") != nil {
 		return true // containers inherit it
@@ -201,24 +222,62 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 	}
 }
 
-func touchedByOperation(patch span, at []string, number int) bool {
+// touchedByOperation is true if a JSON Patch changes an element of a list of the spec, or the security context
+// that containers inherit.
+func (p *podSpec) touchedByOperation(patch span, list string, number int) bool {
 	for _, o := range operations(patch) {
-		if !overlaps(o.path, at) {
+		if !p.overlaps(o.path) {
 			continue
 		}
-		if len(o.path) <= len(at) {
+		below := o.path[min(len(p.at), len(o.path)):]
+		switch {
+		case len(below) == 0 || below[0] == "securityContext" && list != "volumes":
 			return true
-		}
-		if token := o.path[len(at)]; token == "-" || token == strconv.Itoa(number) {
+		case below[0] != list:
+		case len(below) == 1 || below[1] == "-" || below[1] == strconv.Itoa(number):
 			return true
 		}
 	}
 	return false
 }
 
+// mountsByOperation is true if a JSON Patch changes the mounts of a volume, or may.
+func (p *podSpec) mountsByOperation(patch span, volume []byte) bool {
+	for _, o := range operations(patch) {
+		below := o.path[min(len(p.at), len(o.path)):]
+		if !p.overlaps(o.path) || len(below) == 0 || below[0] == "volumes" || !slices.Contains(elementLists, below[0]) {
+			continue
+		}
+		switch {
+		case len(below) == 1 || len(below) == 2: // containers, or one of them
+			if mounts(o.value, volume) {
+				return true
+			}
+		case below[2] != "volumeMounts":
+		case len(below) != 4: // all mounts, or a part of one
+			return true
+		case string(o.value.get("name").text()) == string(volume):
+			return true
+		}
+	}
+	return false
+}
+
+// mounts is true if a container, or one of a list, mounts the volume.
+func mounts(containers span, volume []byte) bool {
+	if containers.isArray() {
+		for c := open(containers, 0); c.element(); {
+			if mounts(c.value(), volume) {
+				return true
+			}
+		}
+	}
+	return hasNamed(containers.get("volumeMounts"), volume)
+}
+
 // mountTouched is true if a patch changes the mounts of a volume.
 func (j *Judge) mountTouched(p *podSpec, volume []byte) bool {
-	touched := false
+	touched := j.object.patch.isArray() && p.mountsByOperation(j.object.patch, volume)
 	if p.patch.isObject() {
 		eachMount(p.patch, volume, func(_, _ span) { touched = true })
 	}
