@@ -19,7 +19,10 @@ import (
 	"github.com/foretop/foretop/pkg/event"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The client library of Pub/Sub starts a goroutine of OpenCensus when it is loaded.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
 
 // ruleText is a rule of a third party that is true for a verb.
 func ruleText(name, verb, level string) string {
