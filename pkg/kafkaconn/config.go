@@ -37,8 +37,13 @@ type Config struct {
 	SASLUser      string        `envconfig:"SASL_USER" desc:"user name for SASL"`
 	SASLPassword  config.Secret `envconfig:"SASL_PASSWORD" desc:"password for SASL"`
 
-	// Mechanism replaces the three SASL settings where a program has a login of its own (tokens).
+	// Mechanism replaces the three SASL settings where a program has a login of its own. Start may take its time,
+	// for a token say; an error of it is one that waiting may cure, unless RefusedLogin made it. A session that has
+	// a method Refusal() string says with it what the broker answered before it refused the login.
 	Mechanism sasl.Mechanism `ignored:"true"`
+	// Advice says what to do about a connection or login that failed, where the program knows more about the
+	// brokers than this package; "" where it does not. Nil is allowed.
+	Advice func(error) string `ignored:"true"`
 }
 
 // Names of SASL mechanisms, as a configuration writes them.
@@ -80,6 +85,21 @@ func (c *Config) Validate() error {
 		reject(true, "SASL_MECHANISM knows no %q: write %s", c.SASLMechanism, knownMechanisms)
 	}
 	return errors.Join(problems...)
+}
+
+// Security says how connections are secured, for people to read.
+func (c *Config) Security() string {
+	text := "connected without TLS"
+	if c.TLS {
+		text = "connected with TLS"
+	}
+	switch {
+	case c.Mechanism != nil:
+		return text + ", logged in by " + c.Mechanism.Name()
+	case c.SASLMechanism != "":
+		return fmt.Sprintf("%s, logged in as %q by %s", text, c.SASLUser, strings.ToUpper(c.SASLMechanism))
+	}
+	return text + ", without a login"
 }
 
 func checkBroker(address string) error {

@@ -106,13 +106,16 @@ func (c *Connector) Dial(ctx context.Context, network, address string) (net.Conn
 		return secured, nil
 	}
 	_ = conn.Close()
+	_, notStarted := errors.AsType[*startError](err)
 	switch ended := context.Cause(ctx); {
+	case notStarted: // it is not the broker that kept us waiting
+		return nil, err
 	case errors.Is(ended, context.DeadlineExceeded):
 		return nil, fmt.Errorf("the Kafka broker at %s accepted the connection and did not answer within %s: %w", address, c.cfg.DialTimeout, ended)
 	case ended != nil:
 		return nil, ended
 	default:
-		return nil, explain(err, address)
+		return nil, c.explain(err, address)
 	}
 }
 

@@ -13,8 +13,14 @@ import (
 )
 
 // explain puts the broker's address before err and, where it is known, the cure behind it.
-func explain(err error, address string) error {
-	return Advise(fmt.Errorf("the Kafka broker at %s: %w", address, err))
+func (c *Connector) explain(err error, address string) error {
+	err = fmt.Errorf("the Kafka broker at %s: %w", address, err)
+	if c.cfg.Advice != nil {
+		if advice := c.cfg.Advice(err); advice != "" {
+			return &advised{err: err, advice: advice}
+		}
+	}
+	return Advise(err)
 }
 
 // Advise adds the cure to err where it is known. Brokers that ask for a client certificate say so only after
@@ -43,6 +49,14 @@ type advised struct {
 
 func (e *advised) Error() string { return e.err.Error() + ": " + e.advice }
 func (e *advised) Unwrap() error { return e.err }
+
+// Cure splits what is to be done off an error of this package, as far as that is known.
+func Cure(err error) (what error, cure string) {
+	if a, ok := err.(*advised); ok { //nolint:errorlint // only the outermost one can be split off
+		return a.err, a.advice
+	}
+	return err, ""
+}
 
 // isAlert is true for an alert that the other side of a TLS connection sent. Package tls does not export the
 // type, but wraps it in this way.

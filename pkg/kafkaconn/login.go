@@ -1,6 +1,8 @@
 package kafkaconn
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +45,7 @@ func (c *Connector) login(ctx context.Context, conn net.Conn, host string) error
 	ctx = sasl.WithMetadata(ctx, &sasl.Metadata{Host: host})
 	session, state, err := c.mechanism.Start(ctx)
 	if err != nil {
-		return &LoginError{hint: "the login could not be started", err: err}
+		return &startError{err}
 	}
 	for round := range int32(loginRounds) {
 		answer, err := protocol.RoundTrip(conn, authenticateVersion, 2+round, c.cfg.ClientID, &saslauthenticate.Request{AuthBytes: state})
@@ -52,11 +54,12 @@ func (c *Connector) login(ctx context.Context, conn net.Conn, host string) error
 				return fmt.Errorf("SASL login: %w", err)
 			}
 			// Some brokers end a refused login by closing the connection.
-			return &LoginError{hint: c.checkCredentials(), err: err}
+			return &LoginError{hint: c.checkCredentials(), err: withWords(err, refusal(session))}
 		}
 		reply := answer.(*saslauthenticate.Response)
 		if reply.ErrorCode != 0 {
-			return &LoginError{hint: c.checkCredentials(), err: kafka.Error(reply.ErrorCode)}
+			said := withoutSecrets(reply.ErrorMessage, state)
+			return &LoginError{hint: c.checkCredentials(), err: withWords(kafka.Error(reply.ErrorCode), cmp.Or(refusal(session), said))}
 		}
 		var done bool
 		if done, state, err = session.Next(ctx, reply.AuthBytes); err != nil {
@@ -75,6 +78,42 @@ func (c *Connector) checkCredentials() string {
 	}
 	return fmt.Sprintf("it refused the login of %q by %s: check SASL_USER and SASL_PASSWORD", c.cfg.SASLUser, c.mechanism.Name())
 }
+
+// refusal is what a session remembers that the broker said.
+func refusal(session sasl.StateMachine) string {
+	if s, ok := session.(interface{ Refusal() string }); ok {
+		return s.Refusal()
+	}
+	return ""
+}
+
+func withWords(err error, words string) error {
+	if words == "" {
+		return err
+	}
+	return fmt.Errorf("%w, it says %.300q", err, words)
+}
+
+// withoutSecrets leaves those words of a broker's message out that we sent ourselves: brokers should not repeat a
+// password, and some proxies do.
+func withoutSecrets(message string, sent []byte) string {
+	words := strings.Fields(message)
+	for i, word := range words {
+		if bare := strings.Trim(word, `"'.,:;()[]{}`); len(bare) >= 8 && bytes.Contains(sent, []byte(bare)) {
+			words[i] = "***"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// startError is a login that could not begin because something else than the broker failed.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return "the login could not be started: " + e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
+
+// RefusedLogin is for the Start of a Mechanism: err is one that only a human can cure. hint says what to do.
+func RefusedLogin(hint string, err error) error { return &LoginError{hint: hint, err: err} }
 
 // LoginError is a SASL exchange that failed. It never holds the password.
 type LoginError struct {

@@ -22,6 +22,11 @@ type Config struct {
 	Start        string   `envconfig:"START" default:"earliest" desc:"where to begin in a partition without a saved position: earliest, or latest to skip what is there already"`
 	Isolation    string   `envconfig:"ISOLATION" default:"read_uncommitted" desc:"read_uncommitted delivers every record; read_committed waits for open transactions and leaves out the records of aborted ones"`
 
+	Limits
+}
+
+// Limits are the times and sizes of a consumer, whatever its brokers are called.
+type Limits struct {
 	SessionTimeout    time.Duration `envconfig:"SESSION_TIMEOUT" default:"30s" desc:"time after which the brokers give the partitions of a silent replica to the others"`
 	RebalanceTimeout  time.Duration `envconfig:"REBALANCE_TIMEOUT" default:"60s" desc:"time that the brokers wait for all replicas when partitions are shared out anew"`
 	HeartbeatInterval time.Duration `envconfig:"HEARTBEAT_INTERVAL" default:"3s" desc:"time between two signs of life to the brokers; at most a third of SESSION_TIMEOUT"`
@@ -40,12 +45,16 @@ type Config struct {
 	StallTimeout time.Duration `envconfig:"STALL_TIMEOUT" default:"60s" desc:"time without progress in a partition with records to read after which its connections are made anew"`
 }
 
-// Values of Start and Isolation.
+// Values of Start.
 const (
-	startEarliest   = "earliest"
-	startLatest     = "latest"
-	readCommitted   = "read_committed"
-	readUncommitted = "read_uncommitted"
+	StartEarliest = "earliest"
+	StartLatest   = "latest"
+)
+
+// Values of Isolation.
+const (
+	ReadCommitted   = "read_committed"
+	ReadUncommitted = "read_uncommitted"
 )
 
 // topicName is what Kafka allows.
@@ -67,15 +76,26 @@ func (c *Config) Validate() error {
 		reject(true, "TOPICS_REGEXP: %w", err)
 	}
 	reject(c.Group == "", "GROUP is empty")
-	reject(c.Start != startEarliest && c.Start != startLatest, "START knows no %q: write earliest or latest", c.Start)
-	reject(c.Isolation != readCommitted && c.Isolation != readUncommitted,
+	reject(c.Start != StartEarliest && c.Start != StartLatest, "START knows no %q: write earliest or latest", c.Start)
+	reject(c.Isolation != ReadCommitted && c.Isolation != ReadUncommitted,
 		"ISOLATION knows no %q: write read_committed or read_uncommitted", c.Isolation)
+	return errors.Join(append(problems, c.Limits.Validate())...)
+}
+
+// Validate says everything that is wrong, by the names of the settings.
+func (c *Limits) Validate() error {
+	var problems []error
+	reject := func(bad bool, format string, args ...any) {
+		if bad {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
 	c.validateTimes(reject)
 	c.validateSizes(reject)
 	return errors.Join(problems...)
 }
 
-func (c *Config) validateTimes(reject func(bad bool, format string, args ...any)) {
+func (c *Limits) validateTimes(reject func(bad bool, format string, args ...any)) {
 	for name, d := range map[string]time.Duration{
 		"SESSION_TIMEOUT": c.SessionTimeout, "REBALANCE_TIMEOUT": c.RebalanceTimeout,
 		"HEARTBEAT_INTERVAL": c.HeartbeatInterval, "COMMIT_INTERVAL": c.CommitInterval,
@@ -92,7 +112,7 @@ func (c *Config) validateTimes(reject func(bad bool, format string, args ...any)
 	reject(c.BatchDelay < 0 || c.BatchDelay > time.Minute, "BATCH_DELAY must be between 0s and 1m")
 }
 
-func (c *Config) validateSizes(reject func(bad bool, format string, args ...any)) {
+func (c *Limits) validateSizes(reject func(bad bool, format string, args ...any)) {
 	reject(c.FetchMinBytes < 1 || c.FetchMinBytes > c.FetchMaxBytes, "FETCH_MIN_BYTES must be between 1 and FETCH_MAX_BYTES")
 	reject(c.FetchMaxBytes > maxResponse/2, "FETCH_MAX_BYTES must be at most %s", config.Bytes(maxResponse/2))
 	reject(c.MaxRecordBytes < 1024 || c.MaxRecordBytes > maxResponse, "MAX_RECORD_BYTES must be between 1KiB and %s", config.Bytes(maxResponse))
@@ -102,7 +122,7 @@ func (c *Config) validateSizes(reject func(bad bool, format string, args ...any)
 }
 
 // drainLimit is the time that a generation may take to end.
-func (c *Config) drainLimit() time.Duration {
+func (c *Limits) drainLimit() time.Duration {
 	if c.DrainTimeout > 0 {
 		return c.DrainTimeout
 	}
@@ -118,14 +138,14 @@ func (c *Config) topicsPattern() (*regexp.Regexp, error) {
 }
 
 func (c *Config) startOffset() int64 {
-	if c.Start == startLatest {
+	if c.Start == StartLatest {
 		return kafka.LastOffset
 	}
 	return kafka.FirstOffset
 }
 
 func (c *Config) isolation() kafka.IsolationLevel {
-	if c.Isolation == readUncommitted {
+	if c.Isolation == ReadUncommitted {
 		return kafka.ReadUncommitted
 	}
 	return kafka.ReadCommitted

@@ -91,6 +91,9 @@ func (p *partition) take(ctx context.Context, res *fetchResponse) error {
 		p.next = x.last + 1
 	}
 	p.observe(end, last)
+	if p.finite && len(res.records) == 0 && res.highWater <= p.next {
+		p.stop = p.next // a leader was lost, and the end that we were told with it
+	}
 	if p.next == from && len(res.records) > 0 {
 		// Not even the first batch fitted, as with brokers before Kafka 0.10.1 and proxies.
 		if p.fetcher.max >= maxResponse/2 {
@@ -115,7 +118,9 @@ func (p *partition) takeBatch(ctx context.Context, x *batch, last *time.Time) er
 			continue
 		}
 		p.next = rec.offset + 1
-		*last = x.time(rec.delta)
+		if *last = x.time(rec.delta); !p.holds(rec.offset, *last) {
+			continue
+		}
 		if rec.size > len(rec.value) {
 			p.src.metrics.cut.Inc()
 			p.src.throttle.Log(slog.LevelWarn, "cut/"+p.stream, "a record is larger than MAX_RECORD_BYTES; only its beginning is read",

@@ -17,7 +17,8 @@ import (
 // from the assignment and die with it: the brokers check who commits, but not whose partition it is, so a
 // position of an older generation must have no way to get there.
 type generation struct {
-	src        *Source
+	src *Source
+	// gen is nil where history is read: nothing is saved then.
 	gen        *kafka.Generation
 	emit       pipeline.Emit
 	partitions []*partition
@@ -37,6 +38,9 @@ func newGeneration(ctx context.Context, s *Source, gen *kafka.Generation, emit p
 	g := &generation{src: s, gen: gen, emit: emit, committed: make(map[*partition]int64), settled: make(chan struct{}, 1)}
 	// Not the context of Run: work in flight may go on while the drain lasts.
 	g.batchCtx, g.abandon = context.WithCancelCause(context.WithoutCancel(ctx))
+	if gen == nil {
+		return g
+	}
 	for topic, assigned := range gen.Assignments {
 		for _, a := range assigned {
 			p := newPartition(g, topic, a)
@@ -93,6 +97,9 @@ func (g *generation) commitWhile(reading context.Context) {
 
 // commit saves the positions that moved, or all of them.
 func (g *generation) commit(all bool) error {
+	if g.gen == nil {
+		return nil
+	}
 	positions := make(map[string]map[int]int64)
 	saved := make(map[*partition]int64)
 	for _, p := range g.partitions {
@@ -144,8 +151,8 @@ func (g *generation) drain(over context.Context) {
 	g.src.metrics.drainDuration.Observe(time.Since(start).Seconds())
 	if n := g.inflight(); n > 0 {
 		g.src.metrics.abandoned.Add(float64(n))
-		g.src.log.Warn("partitions were given up before everything read of them was handled; their next owner reads it again",
-			"source", g.src.name, "generation", g.gen.ID, "batches", n, "evicted", evicted, "waited", time.Since(start).Round(time.Millisecond))
+		g.src.log.Warn("partitions were given up before everything read of them was handled; whoever reads them next reads it again",
+			"source", g.src.name, "batches", n, "evicted", evicted, "waited", time.Since(start).Round(time.Millisecond))
 	}
 }
 
@@ -169,15 +176,27 @@ func (g *generation) inflight() int64 {
 // still as many of them. end ends the generation.
 func (g *generation) watch(ctx context.Context, end context.CancelFunc) {
 	s := g.src
-	ticker := time.NewTicker(s.tuning.watch)
-	defer ticker.Stop()
-	for {
-		g.observeEnds(ctx)
-		g.unstall()
-		if changed, others := s.topics.changed(ctx); changed {
+	g.each(ctx, func() bool {
+		changed, others := s.topics.changed(ctx)
+		if changed {
 			s.log.Info("topics or their partitions have changed: sharing them out anew", "source", s.name)
 			g.regroup = others
 			end()
+		}
+		return !changed
+	})
+}
+
+// look is watch for partitions that stay as they are.
+func (g *generation) look(ctx context.Context) { g.each(ctx, func() bool { return true }) }
+
+// each looks at the partitions and calls more every now and then, until it is false or ctx ends.
+func (g *generation) each(ctx context.Context, more func() bool) {
+	ticker := time.NewTicker(g.src.tuning.watch)
+	defer ticker.Stop()
+	for {
+		g.observeEnds(ctx)
+		if g.unstall(); !more() {
 			return
 		}
 		select {

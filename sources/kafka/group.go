@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -40,7 +39,7 @@ func (s *Source) consume(ctx context.Context, names []string, emit pipeline.Emit
 			continue // another member came or went while this one joined
 		}
 		if err != nil {
-			if err = explainJoin(err, &s.cfg); kafkaconn.Refused(err) || errors.Is(err, kafka.InvalidSessionTimeout) {
+			if err = s.explainJoin(err); kafkaconn.Refused(err) || errors.Is(err, kafka.InvalidSessionTimeout) {
 				refused++
 			} else {
 				refused = 0
@@ -95,19 +94,4 @@ func (s *Source) leave(group *kafka.ConsumerGroup, links *sockets) {
 	}
 	links.shut()
 	<-left // without connections nothing holds it up
-}
-
-// explainJoin adds the cure to errors of the group that have one.
-func explainJoin(err error, cfg *Config) error {
-	switch {
-	case errors.Is(err, kafka.InvalidSessionTimeout):
-		return fmt.Errorf("%w: the brokers do not allow SESSION_TIMEOUT=%s (group.min.session.timeout.ms and group.max.session.timeout.ms)", err, cfg.SessionTimeout)
-	case errors.Is(err, kafka.InconsistentGroupProtocol):
-		return fmt.Errorf("%w: something else than Foretop uses the consumer group %s; set GROUP to a name of its own", err, cfg.Group)
-	case errors.Is(err, kafka.GroupAuthorizationFailed):
-		return fmt.Errorf("%w: the user needs the right Read on the consumer group %s", err, cfg.Group)
-	case errors.Is(err, kafka.TopicAuthorizationFailed):
-		return fmt.Errorf("%w: the user needs the rights Describe and Read on the topics", err)
-	}
-	return kafkaconn.Advise(err)
 }

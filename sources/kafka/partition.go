@@ -40,6 +40,7 @@ type partition struct {
 	pending pendingBatch
 	damage  damage
 	beyond  int // answers in a row that put the position beyond the end
+	stretchOfTime
 
 	// next is the offset to read, added the one up to which the window knows.
 	next, added int64
@@ -76,8 +77,8 @@ func newPartition(g *generation, topic string, a kafka.PartitionAssignment) *par
 	return p
 }
 
-// run reads from the assigned position until ctx ends. It never returns earlier: the end of one function of
-// a generation ends the generation.
+// run reads from the assigned position until ctx ends, or a finite stretch is read and settled. As a part of a group
+// it never returns earlier: the end of one function of a generation ends the generation.
 func (p *partition) run(ctx context.Context, position int64) {
 	pause := p.src.tuning.redelivery
 	for ctx.Err() == nil {
@@ -88,9 +89,10 @@ func (p *partition) run(ctx context.Context, position int64) {
 		life, cancel := context.WithCancelCause(ctx)
 		p.begin(next, cancel)
 		p.read(life)
+		done := p.complete() && p.finish(life)
 		cause := context.Cause(life)
 		cancel(nil)
-		if ctx.Err() != nil {
+		if done || ctx.Err() != nil {
 			return
 		}
 		window := p.current()
@@ -128,9 +130,9 @@ func (p *partition) current() *window {
 	return p.window
 }
 
-// read fetches and hands on until ctx ends.
+// read fetches and hands on until ctx ends, or there is no more to read.
 func (p *partition) read(ctx context.Context) {
-	for failures := 0; ctx.Err() == nil; {
+	for failures := 0; ctx.Err() == nil && !p.complete(); {
 		wait := p.src.cfg.FetchMaxWait
 		if due := p.pending.due(p.src.cfg.BatchDelay); due < wait {
 			wait = due

@@ -13,28 +13,36 @@ import (
 
 // bounds asks where the partition begins and ends.
 func (p *partition) bounds(ctx context.Context) (first, end int64, err error) {
-	ask := func(what kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
-		// One question a request: brokers refuse a partition that is named twice.
-		found, err := p.src.offsets(ctx, map[string][]kafka.OffsetRequest{p.topic: {what}})
-		if err != nil {
-			return kafka.PartitionOffsets{}, err
-		}
-		for _, o := range found[p.topic] {
-			if o.Partition == p.id {
-				return o, o.Error
-			}
-		}
-		return kafka.PartitionOffsets{}, errWrongAnswer
+	if first, err = p.ask(ctx, kafka.FirstOffsetOf(p.id)); err != nil {
+		return 0, 0, err
 	}
-	at, err := ask(kafka.FirstOffsetOf(p.id))
+	end, err = p.ask(ctx, kafka.LastOffsetOf(p.id))
+	return first, end, err
+}
+
+// ask asks for one offset: -1 if no record is as new as the time asked about. It is one question a request, since
+// brokers refuse a partition that is named twice.
+func (p *partition) ask(ctx context.Context, what kafka.OffsetRequest) (int64, error) {
+	found, err := p.src.offsets(ctx, map[string][]kafka.OffsetRequest{p.topic: {what}})
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	first = at.FirstOffset
-	if at, err = ask(kafka.LastOffsetOf(p.id)); err != nil {
-		return 0, 0, err
+	for _, o := range found[p.topic] {
+		switch {
+		case o.Partition != p.id:
+			continue
+		case o.Error != nil:
+			return 0, o.Error
+		case what.Timestamp == kafka.FirstOffset:
+			return o.FirstOffset, nil
+		case what.Timestamp == kafka.LastOffset:
+			return o.LastOffset, nil
+		}
+		for offset := range o.Offsets {
+			return offset, nil
+		}
 	}
-	return first, at.LastOffset, nil
+	return 0, errWrongAnswer
 }
 
 // absolute turns "the beginning" and "the end" into an offset. It tries until ctx ends.
@@ -83,6 +91,10 @@ func (p *partition) reposition(ctx context.Context) error {
 			return nil
 		}
 		p.beyond = 0
+		if p.finite { // what was to be read is gone; what came in its place is another time's
+			p.next = p.stop
+			return nil
+		}
 		p.src.metrics.resets.Inc()
 		p.src.log.Error("the saved position is beyond the end of the partition, as after the topic was made anew: reading begins as without a saved position",
 			"source", p.src.name, "topic", p.topic, "partition", p.id, "saved", p.next, "end", end, "start", p.src.cfg.Start)

@@ -128,7 +128,7 @@ func TestATopicMadeAnewIsReadFromTheConfiguredStart(t *testing.T) {
 	for _, tt := range []struct {
 		start string
 		want  int // records of the new topic that come
-	}{{startEarliest, 6}, {startLatest, 1}} {
+	}{{StartEarliest, 6}, {StartLatest, 1}} {
 		t.Run(tt.start, func(t *testing.T) {
 			c := newAudit(t, 1, 100)
 			cfg := settings(t, c.ListenAddrs(), "audit")
@@ -188,7 +188,7 @@ func recreate(t *testing.T, remove func(string) error, create func(string, int32
 func TestStartLatestSkipsWhatIsThereOnceAndSaysSo(t *testing.T) {
 	c := newAudit(t, 1, 100)
 	cfg := settings(t, c.ListenAddrs(), "audit")
-	cfg.Start = startLatest
+	cfg.Start = StartLatest
 	var l logs
 	one := start(t, newSource(t, cfg, Options{Logger: l.logger()}), accept)
 	eventually(t, "the start is saved at once, so that a crash cannot skip more", func() bool {

@@ -22,8 +22,8 @@ func TestTransactions(t *testing.T) {
 		isolation string
 		want      []string
 	}{
-		{readUncommitted, []string{"a0", "a1", "b0", "b1", "c0", "c1", "open"}},
-		{readCommitted, []string{"a0", "a1", "c0", "c1"}},
+		{ReadUncommitted, []string{"a0", "a1", "b0", "b1", "c0", "c1", "open"}},
+		{ReadCommitted, []string{"a0", "a1", "c0", "c1"}},
 	} {
 		t.Run(tt.isolation, func(t *testing.T) {
 			c := newAudit(t, 1, 0)

@@ -21,18 +21,24 @@ type Options struct {
 	// NeedMeta names what records must say beside their body: "key", "header.<name>". The topic is always
 	// there. Each record then has a map of its own, which costs.
 	NeedMeta []string
+	// Terms are the words of errors and checks; Kafka's own by default.
+	Terms *Terms
+	// History, if not nil, makes a source that reads what the brokers hold, outside of any group, and ends.
+	History *pipeline.History
 	// Registerer takes the metrics; nil means none.
 	Registerer prometheus.Registerer
 	// Logger is slog.Default by default. Records are never logged.
 	Logger *slog.Logger
 }
 
-// Source reads topics as a member of a consumer group. It implements pipeline.Source and
-// pipeline.HealthReporter. Run may be called once.
+// Source reads topics as a member of a consumer group, or what they hold of a time. It implements
+// pipeline.Source, pipeline.HealthReporter and pipeline.Prober. Run may be called once.
 type Source struct {
 	cfg      Config
 	name     string
 	needMeta []string
+	terms    Terms
+	history  *pipeline.History
 	log      *slog.Logger
 	throttle *pipeline.Throttle
 	metrics  *metrics
@@ -83,12 +89,15 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Terms == nil {
+		o.Terms = &kafkaTerms
+	}
 	conn, err := kafkaconn.New(cfg.Config, o.Logger)
 	if err != nil {
 		return nil, err
 	}
 	s := &Source{
-		cfg: cfg, name: o.Name, needMeta: o.NeedMeta, log: o.Logger, throttle: pipeline.NewThrottle(o.Logger),
+		cfg: cfg, name: o.Name, needMeta: o.NeedMeta, terms: *o.Terms, history: o.History, log: o.Logger, throttle: pipeline.NewThrottle(o.Logger),
 		tuning: defaultTuning, conn: conn, sockets: newSockets(conn.Dial),
 		// Only topics that are named need their metadata; a pattern needs all of them.
 		transport: conn.Transport(metadataAge, cfg.Topics...),
@@ -105,10 +114,16 @@ func New(cfg Config, o Options) (*Source, error) {
 }
 
 // Run implements pipeline.Source. It returns an error when the brokers refuse credentials, permissions or
-// settings several times in a row.
+// settings several times in a row; reading history, also when the topics cannot be found out about.
 func (s *Source) Run(ctx context.Context, emit pipeline.Emit) error {
 	defer s.sockets.shut()
 	defer s.transport.CloseIdleConnections()
+	if s.history != nil {
+		if err := s.readHistory(ctx, *s.history, emit); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("kafka source %s: %w", s.name, err)
+		}
+		return nil
+	}
 	for {
 		names, err := s.topics.await(ctx)
 		if err == nil {
@@ -157,4 +172,5 @@ func (s *Source) assigned() []*partition {
 var (
 	_ pipeline.Source         = (*Source)(nil)
 	_ pipeline.HealthReporter = (*Source)(nil)
+	_ pipeline.Prober         = (*Source)(nil)
 )

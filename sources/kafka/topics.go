@@ -104,6 +104,23 @@ func (t *topics) changed(ctx context.Context) (changed, others bool) {
 
 // look asks for the topics to read that exist, and complains about those that do not.
 func (t *topics) look(ctx context.Context) (map[string]int, error) {
+	seen, err := t.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.complain(seen)
+	return seen.found, nil
+}
+
+// sight is what the brokers say about the topics to read.
+type sight struct {
+	found               map[string]int   // topics and their partitions
+	missing, leaderless []string         // topics that are not there, or not now
+	refused             map[string]error // topics that the login may not see
+}
+
+// ask asks for the topics to read.
+func (t *topics) ask(ctx context.Context) (*sight, error) {
 	s := t.src
 	ctx, cancel := context.WithTimeout(ctx, s.tuning.patience)
 	defer cancel()
@@ -112,44 +129,48 @@ func (t *topics) look(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[string]int)
-	var missing, leaderless []string
-	var refused error
+	seen := &sight{found: make(map[string]int), refused: make(map[string]error)}
 	for _, topic := range res.Topics {
 		switch {
 		case t.pattern != nil && (topic.Internal || !t.pattern.MatchString(topic.Name)):
 		case topic.Error == nil && len(topic.Partitions) > 0:
-			found[topic.Name] = len(topic.Partitions)
+			seen.found[topic.Name] = len(topic.Partitions)
 		case errors.Is(topic.Error, kafka.UnknownTopicOrPartition):
-			missing = append(missing, topic.Name)
+			seen.missing = append(seen.missing, topic.Name)
 		case kafkaconn.Refused(topic.Error):
-			refused = fmt.Errorf("topic %s: %w: the user needs the rights Describe and Read on it", topic.Name, topic.Error)
+			seen.refused[topic.Name] = s.terms.rightOnTopic(topic.Error, topic.Name)
 		case t.known[topic.Name] > 0: // for now without a leader, say
-			found[topic.Name] = t.known[topic.Name]
+			seen.found[topic.Name] = t.known[topic.Name]
 		default:
-			leaderless = append(leaderless, topic.Name)
+			seen.leaderless = append(seen.leaderless, topic.Name)
 		}
 	}
-	t.complain(missing, leaderless, refused, len(found))
-	return found, nil
+	return seen, nil
 }
 
-func (t *topics) complain(missing, leaderless []string, refused error, found int) {
-	s := t.src
-	var err error
+// trouble is what is wrong with the topics, nil if nothing is.
+func (t *topics) trouble(seen *sight) error {
+	terms := &t.src.terms
 	switch {
-	case refused != nil:
-		err = refused
-	case len(missing) > 0:
-		err = fmt.Errorf("topic %s does not exist on the brokers; create it or fix TOPICS", strings.Join(missing, ", "))
-	case len(leaderless) > 0:
-		err = fmt.Errorf("topic %s cannot be read: its partitions have no leader", strings.Join(leaderless, ", "))
-	case found == 0:
-		err = fmt.Errorf("no topic on the brokers matches TOPICS_REGEXP %s", s.cfg.TopicsRegexp)
-	default:
+	case len(seen.refused) > 0:
+		return seen.refused[slices.Min(slices.Collect(maps.Keys(seen.refused)))]
+	case len(seen.missing) > 0:
+		return fmt.Errorf("%s %s does not exist on the brokers; %s", terms.Topic, strings.Join(seen.missing, ", "), terms.Create)
+	case len(seen.leaderless) > 0:
+		return fmt.Errorf("%s %s cannot be read: its partitions have no leader", terms.Topic, strings.Join(seen.leaderless, ", "))
+	case len(seen.found) == 0:
+		return fmt.Errorf("no topic on the brokers matches TOPICS_REGEXP %s", t.src.cfg.TopicsRegexp)
+	}
+	return nil
+}
+
+func (t *topics) complain(seen *sight) {
+	s := t.src
+	err := t.trouble(seen)
+	if err == nil {
 		s.health.well(topicsKey)
 		return
 	}
 	s.health.trouble(topicsKey, err, true)
-	s.throttle.Log(slog.LevelError, topicsKey, "topics cannot be read, trying again", "source", s.name, "error", err)
+	s.throttle.Log(slog.LevelError, topicsKey, s.terms.Topic+"s cannot be read, trying again", "source", s.name, "error", err)
 }

@@ -19,7 +19,7 @@ import (
 
 func TestDefaults(t *testing.T) {
 	cfg := loaded(t, "FORETOP_KAFKA_BROKERS=a:9092,b:9092", "FORETOP_KAFKA_TOPICS=audit")
-	if cfg.Start != startEarliest || cfg.Group != "foretop" || cfg.SessionTimeout != 30*time.Second || cfg.RebalanceTimeout != time.Minute ||
+	if cfg.Start != StartEarliest || cfg.Group != "foretop" || cfg.SessionTimeout != 30*time.Second || cfg.RebalanceTimeout != time.Minute ||
 		cfg.HeartbeatInterval != 3*time.Second || cfg.FetchMaxWait != 500*time.Millisecond || cfg.BatchRecords != 500 ||
 		cfg.BatchBytes != 1<<20 || cfg.BatchDelay != 200*time.Millisecond || cfg.MaxUnsettled != 10_000 || cfg.CommitInterval != time.Second {
 		t.Errorf("%+v", cfg)
