@@ -51,11 +51,11 @@ func (e *advised) Error() string { return e.err.Error() + ": " + e.advice }
 func (e *advised) Unwrap() error { return e.err }
 
 // Cure splits what is to be done off an error of this package, as far as that is known.
-func Cure(err error) (what error, cure string) {
+func Cure(err error) (cure string, what error) {
 	if a, ok := err.(*advised); ok { //nolint:errorlint // only the outermost one can be split off
-		return a.err, a.advice
+		return a.advice, a.err
 	}
-	return err, ""
+	return "", err
 }
 
 // isAlert is true for an alert that the other side of a TLS connection sent. Package tls does not export the

@@ -38,8 +38,9 @@ func (c *Connector) login(ctx context.Context, conn net.Conn, host string) error
 	if offered.ErrorCode != 0 {
 		slices.Sort(offered.Mechanisms)
 		return &LoginError{
-			hint: fmt.Sprintf("it offers no SASL mechanism %s but %s: change SASL_MECHANISM", name, strings.Join(offered.Mechanisms, ", ")),
-			err:  kafka.Error(offered.ErrorCode),
+			Mechanism: name,
+			hint:      fmt.Sprintf("it offers no SASL mechanism %s but %s: change SASL_MECHANISM", name, strings.Join(offered.Mechanisms, ", ")),
+			err:       kafka.Error(offered.ErrorCode),
 		}
 	}
 	ctx = sasl.WithMetadata(ctx, &sasl.Metadata{Host: host})
@@ -54,22 +55,22 @@ func (c *Connector) login(ctx context.Context, conn net.Conn, host string) error
 				return fmt.Errorf("SASL login: %w", err)
 			}
 			// Some brokers end a refused login by closing the connection.
-			return &LoginError{hint: c.checkCredentials(), err: withWords(err, refusal(session))}
+			return &LoginError{Mechanism: name, hint: c.checkCredentials(), err: withWords(err, refusal(session))}
 		}
 		reply := answer.(*saslauthenticate.Response)
 		if reply.ErrorCode != 0 {
 			said := withoutSecrets(reply.ErrorMessage, state)
-			return &LoginError{hint: c.checkCredentials(), err: withWords(kafka.Error(reply.ErrorCode), cmp.Or(refusal(session), said))}
+			return &LoginError{Mechanism: name, hint: c.checkCredentials(), err: withWords(kafka.Error(reply.ErrorCode), cmp.Or(refusal(session), said))}
 		}
 		var done bool
 		if done, state, err = session.Next(ctx, reply.AuthBytes); err != nil {
-			return &LoginError{hint: c.checkCredentials(), err: err}
+			return &LoginError{Mechanism: name, hint: c.checkCredentials(), err: err}
 		}
 		if done {
 			return nil
 		}
 	}
-	return &LoginError{hint: "the login did not come to an end", err: errors.New("too many rounds of SASL")}
+	return &LoginError{Mechanism: name, hint: "the login did not come to an end", err: errors.New("too many rounds of SASL")}
 }
 
 func (c *Connector) checkCredentials() string {
@@ -117,6 +118,9 @@ func RefusedLogin(hint string, err error) error { return &LoginError{hint: hint,
 
 // LoginError is a SASL exchange that failed. It never holds the password.
 type LoginError struct {
+	// Mechanism is the one of SASL that the brokers refused; empty if they were not asked.
+	Mechanism string
+
 	hint string
 	err  error
 }

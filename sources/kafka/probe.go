@@ -59,7 +59,7 @@ func (p *probe) brokers(ctx context.Context) bool {
 			p.say(pipeline.CheckOK, "broker "+address, p.cfg.Security(), "")
 			continue
 		}
-		what, cure := kafkaconn.Cure(err)
+		cure, what := kafkaconn.Cure(err)
 		failed = append(failed, pipeline.Check{
 			Name: "broker " + address, State: pipeline.CheckFailed, Detail: what.Error(),
 			Fix: cmp.Or(cure, "name brokers that this machine reaches, with the settings and the login that they want"),
@@ -78,7 +78,7 @@ func (p *probe) topics(ctx context.Context) bool {
 	terms := &p.terms
 	seen, err := p.Source.topics.ask(ctx)
 	if err != nil {
-		what, cure := kafkaconn.Cure(kafkaconn.Advise(err))
+		cure, what := kafkaconn.Cure(kafkaconn.Advise(err))
 		p.say(pipeline.CheckFailed, terms.Topics, what.Error(), cmp.Or(cure, "the brokers must be reachable by the addresses that they give to clients (advertised.listeners)"))
 		return false
 	}
@@ -152,8 +152,8 @@ func (p *probe) newest(ctx context.Context, topic string, limit int) (records []
 			return records, held, err
 		}
 		p.ends[topic][id] = [2]int64{first, end}
-		if held += end - first; end == first || len(records) >= limit {
-			continue
+		if held += end - first; id > 0 && (end == first || len(records) >= limit) {
+			continue // one fetch shows whether the login may
 		}
 		if err := part.sample(ctx, max(first, end-each)); err != nil {
 			return records, held, err
