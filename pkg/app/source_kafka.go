@@ -9,11 +9,10 @@ import (
 
 var kafkaSource = sourceType{
 	kind:   "kafka",
-	noPast: "what a topic holds cannot be read apart from a consumer group yet",
 	config: func() any { return &kafka.Config{} },
 	open: func(s *SourceConfig, o openOptions) (pipeline.Source, error) {
 		return kafka.New(*s.Adapter.(*kafka.Config), kafka.Options{
-			Name: s.Name, NeedMeta: metaOf(s.Settings.ClusterFrom), Registerer: o.registry, Logger: o.log,
+			Name: s.Name, NeedMeta: metaOf(s.Settings.ClusterFrom), History: o.history, Registerer: o.registry, Logger: o.log,
 		})
 	},
 }

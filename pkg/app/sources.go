@@ -28,7 +28,7 @@ type sourceType struct {
 }
 
 // sourceTypes are all kinds, in the order of the reference.
-var sourceTypes = []sourceType{fileSource, kafkaSource, cloudwatchSource, webhookSource, pubsubSource}
+var sourceTypes = []sourceType{fileSource, kafkaSource, cloudwatchSource, webhookSource, pubsubSource, eventHubsSource}
 
 // openOptions are what a source gets from the service.
 type openOptions struct {

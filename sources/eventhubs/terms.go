@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"github.com/foretop/foretop/pkg/kafkaconn"
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sources/kafka"
@@ -25,6 +27,9 @@ func termsOf(who, right string) kafka.Terms {
 
 // advice says what to do about a connection or login that failed.
 func advice(err error) string {
+	if errors.Is(err, kafkago.UnsupportedSASLMechanism) {
+		return "this is no Kafka endpoint of Event Hubs: check BROKERS"
+	}
 	if refused, ok := errors.AsType[*kafkaconn.LoginError](err); ok {
 		if refused.Mechanism == "OAUTHBEARER" {
 			return "the token was refused: NAMESPACE must be the namespace that the identity has the role Azure Event Hubs Data Receiver on, which takes up to five minutes to come into force"
