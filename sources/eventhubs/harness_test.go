@@ -83,7 +83,12 @@ func start(t *testing.T, cfg Config, o Options) *consumer {
 		defer close(c.ended)
 		c.err = c.src.Run(ctx, c.emit)
 	}()
-	t.Cleanup(c.stop)
+	t.Cleanup(func() {
+		c.stop()
+		if t.Failed() {
+			t.Logf("log:\n%s", c.log)
+		}
+	})
 	return c
 }
 
@@ -127,6 +132,11 @@ func (c *consumer) health(want string) {
 		err := c.src.Health()
 		return err != nil && strings.Contains(err.Error(), want)
 	})
+}
+
+func (c *consumer) logged(want string) {
+	c.t.Helper()
+	eventually(c.t, "the log says "+want, func() bool { return strings.Contains(c.log.String(), want) })
 }
 
 func (c *consumer) well() {

@@ -52,7 +52,6 @@ type namespace struct {
 	basic  bool          // the tier: connections end before the login
 	mute   bool          // a wrong key ends the connection without an answer
 	delay  time.Duration // before every write, as under throttling
-	life   time.Duration // of tokens, beside their own
 }
 
 const policyName = "RootManageSharedAccessKey"

@@ -139,7 +139,7 @@ func age(records []pipeline.Record) string {
 // newest reads up to limit of the last records of a topic, and says how many offsets it holds.
 func (p *probe) newest(ctx context.Context, topic string, limit int) (records []pipeline.Record, held int64, err error) {
 	p.ends[topic] = make(map[int][2]int64)
-	each := int64(max(1, limit/p.found[topic]))
+	each := int64((limit + p.found[topic] - 1) / p.found[topic])
 	g := newGeneration(ctx, p.Source, nil, func(_ context.Context, b *pipeline.Batch) error {
 		records = append(records, b.Records...)
 		return nil
@@ -228,6 +228,10 @@ func (p *probe) group(ctx context.Context) {
 	res, err := p.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: p.cfg.Group, Topics: ids})
 	if err == nil {
 		err = res.Error
+	}
+	if errors.Is(err, kafka.GroupIdNotFound) {
+		p.say(pipeline.CheckOK, name, state+" and no saved positions: START="+p.cfg.Start+" decides where it begins", "")
+		return
 	}
 	if err != nil {
 		p.say(pipeline.CheckFailed, name, err.Error(), p.groupFix(err))
