@@ -111,7 +111,7 @@ func (d *doctor) examinations(ctx context.Context) []examination {
 	}
 	parts = append(parts,
 		begin(partDeadLetters, "", d.cfg.Core.DeadLetters, func(c *checks) { d.sink(ctx, d.cfg.Core.DeadLetters, true, c) }),
-		begin(partState, "", "", func(c *checks) { sources.Wait(); d.state(c) }),
+		begin(partState, "", "", func(c *checks) { sources.Wait(); d.state(ctx, c) }),
 	)
 	return parts
 }

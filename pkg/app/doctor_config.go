@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,8 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/foretop/foretop/pkg/checkpoint"
 	"github.com/foretop/foretop/pkg/config"
 	"github.com/foretop/foretop/pkg/durable"
+	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/geoip"
 	"github.com/foretop/foretop/pkg/report"
 	"github.com/foretop/foretop/sinks/ndjson"
 	"github.com/foretop/foretop/sources/file"
@@ -45,6 +52,13 @@ func (d *doctor) configuration() (_ *report.Part, ok bool) {
 		sources = append(sources, name)
 	}
 	c.ok("settings", "%d given; from %s to %s, dead letters to %s", given, strings.Join(sources, ", "), strings.Join(d.cfg.Core.Sinks, ", "), d.cfg.Core.DeadLetters)
+	core := &d.cfg.Core
+	switch places, err := locate(geoip.Options{City: core.GeoIPCity, ASN: core.GeoIPASN, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}, &finding.Options{}); {
+	case err != nil:
+		c.fail("geoip", "correct FORETOP_GEOIP_CITY and FORETOP_GEOIP_ASN, or leave them out", "%s", err)
+	case places != nil:
+		c.ok("geoip", "%s", places.Detail())
+	}
 	d.routes(c)
 	return c.part, true
 }
@@ -200,11 +214,15 @@ func listed(names []string) string {
 }
 
 // state looks at the directory for what has to outlive the process, where something has to.
-func (d *doctor) state(c *checks) {
+func (d *doctor) state(ctx context.Context, c *checks) {
 	d.mu.Lock()
 	needed := d.needsState
 	d.mu.Unlock()
 	if !needed {
+		return
+	}
+	if strings.HasPrefix(d.cfg.Core.Checkpoints, config.ConfigMapCheckpoints) {
+		d.positions(ctx, c)
 		return
 	}
 	dir := d.cfg.Core.StateDir
@@ -219,4 +237,24 @@ func (d *doctor) state(c *checks) {
 		return
 	}
 	c.ok("directory "+dir, "can be written; it must outlive the process, or reading begins anew")
+}
+
+// positions looks at the ConfigMap that keeps positions.
+func (d *doctor) positions(ctx context.Context, c *checks) {
+	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
+	defer cancel()
+	name := "positions in " + d.cfg.Core.Checkpoints
+	store, err := openPositions(&d.cfg.Core, slog.New(slog.DiscardHandler))
+	if err != nil {
+		c.fail(name, "", "%s", err)
+		return
+	}
+	defer store.Close()
+	if m, ok := store.(*checkpoint.ConfigMap); ok {
+		if err := m.Check(ctx); err != nil {
+			c.fail(name, "grant the service account get and patch on this ConfigMap, and make it beforehand", "%s", err)
+			return
+		}
+	}
+	c.ok(name, "can be read and written")
 }

@@ -136,6 +136,10 @@ func (f *fakeAPI) create(w http.ResponseWriter, r *http.Request) {
 		status(w, 409, "already exists")
 		return
 	}
+	if r.URL.Query().Get("dryRun") == "All" {
+		json.NewEncoder(w).Encode(o)
+		return
+	}
 	f.objects[path] = &o
 	f.stamp(&o)
 	w.WriteHeader(http.StatusCreated)
@@ -156,6 +160,10 @@ func (f *fakeAPI) existing(w http.ResponseWriter, r *http.Request, verb string) 
 		}
 		if v := p.Metadata.ResourceVersion; v != "" && v != o.Metadata.ResourceVersion {
 			status(w, 409, "the object has been modified")
+			return
+		}
+		if r.URL.Query().Get("dryRun") == "All" {
+			json.NewEncoder(w).Encode(o)
 			return
 		}
 		if o.Metadata.Annotations == nil {

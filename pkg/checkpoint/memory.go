@@ -23,7 +23,7 @@ func NewMemory() *Memory { return &Memory{values: make(map[string][]byte)} }
 func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.values[key]), nil
+	return slices.Clone(m.values[key]), nil // of an empty value an empty one, of none nil
 }
 
 // Put implements Store.
