@@ -67,6 +67,14 @@ var envelopes = []envelope{
 	{name: "aks, AzureDiagnostics", wrap: each(func(one []byte) any {
 		return object{"Category": "kube-audit", "ResourceId": azureID, "OperationName": "x", "log_s": string(one), "pod_s": "kube-apiserver-1"}
 	})},
+	{name: "aks, AKSAudit", wrap: each(func(one []byte) any { return tableRow(one, func(v any) any { return v }) }), lossy: true},
+	{name: "aks, AKSAudit in a batch, columns as text", wrap: batches(20, func(e [][]byte) []byte {
+		var rows []any
+		for _, one := range e {
+			rows = append(rows, tableRow(one, func(v any) any { return string(marshal(v)) }))
+		}
+		return marshal(object{"records": rows})
+	}), lossy: true},
 	{name: "gke", wrap: entries(func(e object) []byte { return marshal(e) }), lossy: true},
 	{name: "gke, gcloud", wrap: func(t *testing.T, events [][]byte) []pipeline.Record {
 		var all []any
@@ -247,6 +255,27 @@ func diagnostics(events [][]byte, properties func([]byte) any) object {
 			"resourceId": azureID, "time": "2026-03-04T10:15:20.1514321Z", "ccpNamespace": "x", "properties": properties(e)})
 	}
 	return object{"records": records}
+}
+
+// tableRow is an event as Azure Monitor's table for it has it; dynamic makes a value of a dynamic column.
+func tableRow(one []byte, dynamic func(any) any) object {
+	e := parse(one)
+	row := object{"TimeGenerated": "2026-03-04T10:15:20.15Z", "Type": "AKSAudit", "PodName": "kube-apiserver-1", "TenantId": "t", "_ResourceId": strings.ToLower(azureID)}
+	for member, column := range map[string]string{
+		"auditID": "AuditId", "level": "Level", "stage": "Stage", "requestURI": "RequestUri", "verb": "Verb", "userAgent": "UserAgent",
+		"requestReceivedTimestamp": "RequestReceivedTime", "stageTimestamp": "StageReceivedTime",
+	} {
+		row[column] = e[member]
+	}
+	for member, column := range map[string]string{
+		"user": "User", "sourceIPs": "SourceIps", "objectRef": "ObjectRef", "responseStatus": "ResponseStatus", "requestObject": "RequestObject",
+		"responseObject": "ResponseObject", "annotations": "Annotations",
+	} {
+		if e[member] != nil {
+			row[column] = dynamic(e[member])
+		}
+	}
+	return row
 }
 
 // bothCategories sends each write twice, and other services' records between them.

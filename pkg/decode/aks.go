@@ -17,10 +17,13 @@ func (d *Decoder) azure(o *object, sc *scope) (outcome, bool) {
 		_, out := d.arrayAt(list, 0, &inner)
 		return out, true
 	}
-	if !isAzureRecord(o) {
-		return outcome{}, false
+	switch {
+	case isTableRow(o):
+		return d.tableRow(o, sc), true
+	case isAzureRecord(o):
+		return d.azureRecord(o, sc), true
 	}
-	return d.azureRecord(o, sc), true
+	return outcome{}, false
 }
 
 func isAzureRecord(o *object) bool {
@@ -76,7 +79,8 @@ func (d *Decoder) azureRecord(o *object, sc *scope) outcome {
 
 // azureResource reads the cluster from the resource id, which arrives in upper case, so that only its
 // lower-case form is the same for all records:
-// /SUBSCRIPTIONS/<guid>/RESOURCEGROUPS/<group>/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<name>.
+// /SUBSCRIPTIONS/<guid>/RESOURCEGROUPS/<group>/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<name>,
+// or .../CONNECTEDCLUSTERS/<name> for clusters that Azure Arc has connected.
 func (d *Decoder) azureResource(o *object, sc *scope) {
 	text, ok := d.text(o, keyResourceID)
 	if !ok {
@@ -94,9 +98,11 @@ func (d *Decoder) azureResource(o *object, sc *scope) {
 	if rest, ok := strings.CutPrefix(id, "/subscriptions/"); ok {
 		sc.env.Cloud.AccountID, _, _ = strings.Cut(rest, "/")
 	}
-	if _, name, ok := strings.Cut(id, "/managedclusters/"); ok {
-		name, _, _ = strings.Cut(name, "/")
-		sc.env.Cluster.ID, sc.env.Cluster.Name = id, name
+	for _, kind := range [...]string{"/managedclusters/", "/connectedclusters/"} {
+		if _, name, ok := strings.Cut(id, kind); ok {
+			name, _, _ = strings.Cut(name, "/")
+			sc.env.Cluster.ID, sc.env.Cluster.Name = id, name
+		}
 	}
 }
 

@@ -98,8 +98,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 }
 
 // isKubernetes tells the entries of the Kubernetes API from those of other services, the GKE control API
-// (gke_cluster) among them. Clusters outside of Google Cloud name their own service:
-// https://cloud.google.com/kubernetes-engine/multi-cloud/docs/attached/generic/how-to/audit-logging
+// (gke_cluster) among them. Clusters outside of Google Cloud have other service names, but the same methods.
 func (d *Decoder) isKubernetes(o, payload *object) bool {
 	service, ok := d.text(payload, keyServiceName)
 	if ok && string(service) == "k8s.io" {

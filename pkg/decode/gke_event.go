@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -28,7 +29,9 @@ type gkeEntry struct {
 
 // miss notes that the entry does not tell path.
 func (c *gkeEntry) miss(path string) {
-	c.missing = append(c.missing, path)
+	if !slices.Contains(c.missing, path) {
+		c.missing = append(c.missing, path)
+	}
 }
 
 // text gives a text of the audit payload, also where it is the last before a cut and whole.

@@ -97,6 +97,9 @@ const (
 	keyOperationName
 	keyLocation
 	keyLogS
+	keyAuditIDColumn
+	keyVerbColumn
+	keyRequestURIColumn
 	keyJSONPayload
 	keyTextPayload
 	keyReceiveTimestamp
@@ -243,6 +246,9 @@ var foreignKeys = map[string]key{
 	"OperationName":         keyOperationName,
 	"location":              keyLocation,
 	"log_s":                 keyLogS,
+	"AuditId":               keyAuditIDColumn,
+	"Verb":                  keyVerbColumn,
+	"RequestUri":            keyRequestURIColumn,
 	"split":                 keySplit,
 	"jsonPayload":           keyJSONPayload,
 	"textPayload":           keyTextPayload,
