@@ -85,7 +85,7 @@ func build(t testing.TB, ev *event.Event, env event.Envelope, m engine.Match) *F
 func reasonOf(t testing.TB, template string, ev *event.Event, env event.Envelope, elements ...engine.Element) string {
 	t.Helper()
 	m := engine.Match{Rule: &sigma.Rule{ID: "r", Title: "T", Foretop: &sigma.Extension{Reason: template}}, Elements: elements, Count: len(elements)}
-	return build(t, ev, env, m).Event.Reason
+	return build(t, ev, env, withFields(t, m, ev, &env)).Event.Reason
 }
 
 func TestReasons(t *testing.T) {

@@ -169,7 +169,9 @@ var testOrigin = pipeline.Origin{Source: "prod", Stream: "kafka/audit/3", Pos: "
 func TestDocumentsOfEachKindOfEvent(t *testing.T) {
 	for _, x := range examples() {
 		t.Run(x.name, func(t *testing.T) {
-			f := testBuilder(x.name == "secret-write").Build(readEvent(t, x.name), &x.env, &x.match, testOrigin)
+			ev := readEvent(t, x.name)
+			m := withFields(t, x.match, ev, &x.env)
+			f := testBuilder(x.name == "secret-write").Build(ev, &x.env, &m, testOrigin)
 			var out bytes.Buffer
 			if err := json.Indent(&out, f.Document().Body, "", "  "); err != nil {
 				t.Fatal(err)

@@ -5,7 +5,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/foretop/foretop/pkg/decode"
@@ -14,28 +16,32 @@ import (
 	"github.com/foretop/foretop/pkg/sigma"
 )
 
-const everyRequest = `title: Every request
+// everyRequest is a rule that is true for every request, with the sentence that it is to say.
+func everyRequest(t testing.TB, reason string) *engine.Set {
+	t.Helper()
+	rule := `title: Every request
 id: 3c0b9a52-0d2f-4f3e-8a31-1a5b7f5f0010
 name: every-request
 status: stable
 description: x
 logsource: {product: kubernetes, service: audit}
-detection: {any: {auditID: "*"}, condition: any}
+detection: {never: {verb: no such verb}, condition: not never}
 falsepositives: [all]
 level: low
 tags: [attack.credential-access, attack.t1552.007]
-x-foretop: {needs: {level: Metadata}, reason: "{user.effective.username} listed the Secrets of {cluster.name}", respond: ask}
-`
-
-// findings takes a record all the way: decoded, judged by a rule that is true for everything, written down.
-func findings(t *testing.T, record []byte, meta map[string]string, o decode.Options, b *Builder) []*Finding {
-	t.Helper()
-	rules := sigma.Load([]sigma.File{{Name: "every.yml", Data: []byte(everyRequest)}}, sigma.Options{})
+x-foretop: {needs: {level: Metadata}, respond: ask, reason: ` + jsonText(reason) + "}\n"
+	rules := sigma.Load([]sigma.File{{Name: "every.yml", Data: []byte(rule)}}, sigma.Options{})
 	set, problems := engine.Compile(rules, engine.Options{})
 	if all := append(rules.Problems, problems...); len(all) > 0 {
 		t.Fatal(all)
 	}
-	judge := set.NewJudge()
+	return set
+}
+
+// findings takes a record all the way: decoded, judged by a rule that is true for everything, written down.
+func findings(t *testing.T, record []byte, meta map[string]string, o decode.Options, b *Builder) []*Finding {
+	t.Helper()
+	judge := everyRequest(t, "{user.effective.username} listed the Secrets of {cluster.name}").NewJudge()
 	var out []*Finding
 	decode.New(o).Decode(record, meta, func(it *decode.Item) {
 		if it.Kind != decode.Event {
@@ -52,6 +58,36 @@ func findings(t *testing.T, record []byte, meta map[string]string, o decode.Opti
 		}
 	})
 	return out
+}
+
+// fieldsOf are all fields of an event that a sentence may name, as the engine gives them to a match.
+func fieldsOf(t testing.TB, ev *event.Event, env *event.Envelope) map[string][]string {
+	t.Helper()
+	reason := ""
+	for _, f := range event.Fields {
+		if f.In == nil && !strings.HasSuffix(f.Path, "*") {
+			reason += "{" + f.Path + "}"
+		}
+	}
+	var v engine.Verdict
+	everyRequest(t, reason).NewJudge().Judge([]byte(jsonText(ev)), env, &v)
+	if len(v.Matches) != 1 {
+		t.Fatalf("%d matches", len(v.Matches))
+	}
+	return v.Matches[0].Elements[0].Fields
+}
+
+// withFields is m with the event's fields beside those of its first element.
+func withFields(t testing.TB, m engine.Match, ev *event.Event, env *event.Envelope) engine.Match {
+	t.Helper()
+	fields := fieldsOf(t, ev, env)
+	m.Elements = slices.Clone(m.Elements)
+	if len(m.Elements) == 0 {
+		m.Elements, m.Count = []engine.Element{{}}, 1
+	}
+	maps.Copy(fields, m.Elements[0].Fields)
+	m.Elements[0].Fields = fields
+	return m
 }
 
 // object is a JSON object.

@@ -16,7 +16,7 @@ const (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // reason is event.reason: one sentence, of at most maxReason bytes, without control characters. The
-// rule's template names fields in braces; they are looked up on the first element, then on the event.
+// rule's template names fields in braces, whose values the engine has put into the first element.
 func (c *facts) reason() string {
 	template := ""
 	if c.match.Rule.Foretop != nil {
@@ -59,9 +59,10 @@ func (c *facts) expand(template string) string {
 }
 
 // say puts the values of a field into a sentence. What is absent and what is unknown are said apart.
-func (c *facts) say(field string) string {
-	values := c.lookup(field)
-	if len(values) == 0 {
+func (c *facts) say(field string) string { return c.phrase(field, c.lookup(field)...) }
+
+func (c *facts) phrase(field string, values ...string) string {
+	if values = nonEmpty(values); len(values) == 0 {
 		if c.unknown(field) {
 			return "(unknown)"
 		}
@@ -94,7 +95,7 @@ func (c *facts) withPerson(field, name string) string {
 	case strings.Contains(orZero(c.match.Rule.Foretop).Reason, "{user.username}"):
 		return name
 	}
-	return inParentheses(name, "impersonated by "+c.say("user.username"))
+	return inParentheses(name, "impersonated by "+c.phrase("user.username", c.ev.User.Username))
 }
 
 func (c *facts) absent(field string) string {
@@ -111,11 +112,14 @@ func (c *facts) absent(field string) string {
 
 func (c *facts) lookup(field string) []string {
 	if len(c.match.Elements) > 0 {
-		if v := c.match.Elements[0].Fields[field]; len(v) > 0 {
+		if v := nonEmpty(c.match.Elements[0].Fields[field]); len(v) > 0 {
 			return v
 		}
 	}
-	return nonEmpty(c.field(field))
+	if field == "objectRef.name" && c.name != "" { // the server made it up
+		return []string{c.name}
+	}
+	return nil
 }
 
 func nonEmpty(in []string) []string {
@@ -145,117 +149,6 @@ func (c *facts) unknown(field string) bool {
 	return c.env.Truncated && (found && row.Derived || strings.HasPrefix(field, "re"))
 }
 
-// field resolves a field on the event itself.
-func (c *facts) field(path string) []string {
-	ev := c.ev
-	ref, status, as := orZero(ev.ObjectRef), orZero(ev.ResponseStatus), orZero(ev.ImpersonatedUser)
-	effective := ev.User
-	if ev.ImpersonatedUser != nil {
-		effective = as
-	}
-	one := func(s string) []string { return []string{s} }
-	switch path {
-	case "level":
-		return one(ev.Level)
-	case "auditID":
-		return one(ev.AuditID)
-	case "stage":
-		return one(ev.Stage)
-	case "requestURI":
-		return one(ev.RequestURI)
-	case "verb":
-		return one(ev.Verb)
-	case "user.username":
-		return one(ev.User.Username)
-	case "user.uid":
-		return one(ev.User.UID)
-	case "user.groups":
-		return ev.User.Groups
-	case "impersonatedUser.username":
-		return one(as.Username)
-	case "impersonatedUser.uid":
-		return one(as.UID)
-	case "impersonatedUser.groups":
-		return as.Groups
-	case "user.effective.username":
-		return one(effective.Username)
-	case "user.effective.groups":
-		return effective.Groups
-	case "sourceIPs":
-		return ev.SourceIPs
-	case "userAgent":
-		return one(ev.UserAgent)
-	case "objectRef.resource":
-		return one(ref.Resource)
-	case "objectRef.namespace":
-		return one(ref.Namespace)
-	case "objectRef.name", "object.name":
-		return one(c.name)
-	case "objectRef.uid":
-		return one(c.uid)
-	case "objectRef.apiGroup":
-		return one(ref.APIGroup)
-	case "objectRef.apiVersion":
-		return one(ref.APIVersion)
-	case "objectRef.subresource":
-		return one(ref.Subresource)
-	case "responseStatus.code":
-		if status.Code == 0 {
-			return nil
-		}
-		return one(itoa(status.Code))
-	case "responseStatus.status":
-		return one(status.Status)
-	case "responseStatus.reason":
-		return one(status.Reason)
-	case "responseStatus.message":
-		return one(status.Message)
-	}
-	return c.derivedField(path)
-}
-
-func (c *facts) derivedField(path string) []string {
-	one := func(s string) []string { return []string{s} }
-	switch path {
-	case "outcome":
-		return one(c.ev.Outcome())
-	case "authorization.decision":
-		return one(c.ev.Decision())
-	case "authorization.reason":
-		return one(c.ev.Annotations["authorization.k8s.io/reason"])
-	case "dryRun":
-		return one(strconv.FormatBool(c.dryRun))
-	case "client.address":
-		return one(c.client.Address)
-	case "client.ip":
-		return one(c.client.IP)
-	case "client.forwarded":
-		return one(strconv.FormatBool(c.forwarded))
-	case "exec.command":
-		return one(strings.Join(c.query["command"], " "))
-	case "exec.container":
-		return one(first(c.query["container"]))
-	case "request.path":
-		return one(urlOf(c.uri).Path)
-	case "cluster.name":
-		return one(c.env.Cluster.Name)
-	case "cluster.id":
-		return one(c.env.Cluster.ID)
-	case "provider":
-		return one(c.env.Provider)
-	}
-	if key, ok := strings.CutPrefix(path, "annotations."); ok {
-		return one(c.ev.Annotations[key])
-	}
-	if key, ok := strings.CutPrefix(path, "user.extra."); ok {
-		return c.ev.User.Extra[key]
-	}
-	if key, ok := strings.CutPrefix(path, "request.query."); ok {
-		return c.query[key]
-	}
-	return nil
-}
-
 func orZero[T any](p *T) T {
 	if p == nil {
 		var zero T
@@ -266,7 +159,7 @@ func orZero[T any](p *T) T {
 
 // plainReason is the sentence for a rule that has no template.
 func (c *facts) plainReason() string {
-	what := c.say("request.path")
+	what := c.phrase("request.path", urlOf(c.uri).Path)
 	if ref := c.ev.ObjectRef; ref != nil {
 		what = ref.Resource
 		if ref.Subresource != "" {
@@ -277,9 +170,9 @@ func (c *facts) plainReason() string {
 		}
 		what, _ = redactText(what)
 	}
-	who := c.say("user.username")
+	who := c.phrase("user.username", c.ev.User.Username)
 	if c.ev.ImpersonatedUser != nil {
-		who += " as " + c.say("impersonatedUser.username")
+		who += " as " + c.phrase("impersonatedUser.username", c.ev.ImpersonatedUser.Username)
 	}
-	return who + ": " + c.say("verb") + " " + cut(what, maxReasonValue) + " on " + c.env.Cluster.Name + " (" + c.ev.Outcome() + ")"
+	return who + ": " + c.phrase("verb", c.ev.Verb) + " " + cut(what, maxReasonValue) + " on " + c.env.Cluster.Name + " (" + c.ev.Outcome() + ")"
 }

@@ -53,14 +53,14 @@ func checkClean(t *testing.T, what, out string) {
 func hostileFinding(t testing.TB, text string, level sigma.Level, n int) *finding.Finding {
 	t.Helper()
 	ev := &event.Event{
-		AuditID: fmt.Sprint(text, n), Verb: text, RequestURI: "/" + text + "?command=" + text, User: event.User{Username: text, Groups: []string{text}, Extra: map[string][]string{"sessionName": {text}, text: {text}}},
+		AuditID: fmt.Sprint(text, n), Verb: text, RequestURI: "/" + text + "?command=" + text, User: event.User{Username: text, Groups: []string{text}, Extra: map[string][]string{"sessionName": {text}, "arn": {"arn:aws:sts::" + text + ":assumed-role/" + text + "/x"}, text: {text}}},
 		ImpersonatedUser: &event.User{Username: text}, SourceIPs: []string{text}, UserAgent: text, Annotations: map[string]string{text: text},
 		ObjectRef:      &event.ObjectRef{Resource: text, Namespace: text, Name: text, Subresource: "exec"},
 		ResponseStatus: &event.ResponseStatus{Message: text, Reason: text}, StageTimestamp: time.Date(2026, 1, 2, 3, 4, n%60, 0, time.UTC),
 	}
 	env := &event.Envelope{Format: text, Provider: text, Cluster: event.Cluster{ID: text, Name: text}}
 	m := &engine.Match{Rule: &sigma.Rule{ID: text, Title: text, Foretop: &sigma.Extension{Reason: "{user.username} {userAgent} {objectRef.name}", Respond: text}}, Level: level, Count: 2, Elements: []engine.Element{
-		{Category: "container", Name: text, Path: text, Evidence: []engine.Evidence{{Selection: text, Field: "userAgent", Values: []string{text}}}},
+		{Category: "container", Name: text, Path: text, Fields: map[string][]string{"user.username": {text}, "userAgent": {text}, "objectRef.name": {text}}, Evidence: []engine.Evidence{{Selection: text, Field: "userAgent", Values: []string{text}}}},
 	}}
 	return builder.Build(ev, env, m, pipeline.Origin{Source: text, Stream: text, Pos: text})
 }
@@ -171,8 +171,13 @@ func plantedEvents() []*event.Event {
 	base := func(resource, sub, body string) *event.Event {
 		return &event.Event{
 			AuditID: resource + sub, Verb: "create", StageTimestamp: time.Unix(1_770_000_000, 0),
-			RequestURI:     "/api/v1/" + resource + "?access_token=" + p["query"] + "&command=sh&command=-c&command=curl+--token+" + p["argument"] + "+https://u:" + p["url"] + "@x/&x=" + p["jwt"],
-			User:           event.User{Username: "u", Extra: map[string][]string{"example.com/session-token": {p["extra"]}, "note": {"Bearer " + p["bearer"]}}},
+			RequestURI: "/api/v1/" + resource + "?access_token=" + p["query"] + "&command=sh&command=-c&command=curl+--token+" + p["argument"] + "+https://u:" + p["url"] + "@x/&x=" + p["jwt"],
+			User:       event.User{Username: "u", Extra: map[string][]string{"example.com/session-token": {p["extra"]}, "note": {"Bearer " + p["bearer"]}, "arn": {"arn:aws:sts::1:assumed-role/" + p["jwt"] + "/" + p["github"]}}},
+			// Whoever may impersonate chooses all of it.
+			ImpersonatedUser: &event.User{Username: p["jwt"], UID: "Bearer " + p["bearer"], Groups: []string{p["github"]}, Extra: map[string][]string{
+				"arn": {p["jwt"]}, "canonicalArn": {"arn:aws:iam::1:role/" + p["jwt"]}, "accessKeyId": {p["github"]}, "sessionName": {"Bearer " + p["bearer"]}, "principalId": {p["jwt"]},
+				"oid": {p["jwt"]}, "example.com/credential-id": {p["jwt"]}, "example.com/pod-name": {p["github"]}, "aws/sessionToken": {p["extra"]},
+			}},
 			UserAgent:      "agent/" + p["github"] + " password=" + p["password"],
 			ObjectRef:      &event.ObjectRef{Resource: resource, Subresource: sub, Namespace: "n", Name: "x"},
 			ResponseStatus: &event.ResponseStatus{Code: 422, Message: "invalid: token=" + p["message"] + " " + p["aws"]},
@@ -216,7 +221,11 @@ func TestPlantedSecretsReachNoOutput(t *testing.T) {
 	withBodies := finding.NewBuilder(finding.Options{IncludeBodies: true})
 	for _, ev := range plantedEvents() {
 		// Evidence is everything there is, under every name that a rule may use.
-		fields := map[string][]string{"userAgent": {ev.UserAgent}, "requestURI": {ev.RequestURI}, "responseStatus.message": {ev.ResponseStatus.Message}}
+		fields := map[string][]string{
+			"userAgent": {ev.UserAgent}, "requestURI": {ev.RequestURI}, "responseStatus.message": {ev.ResponseStatus.Message},
+			"exec.command":               {"sh -c curl --token " + planted["argument"] + " https://u:" + planted["url"] + "@x/"},
+			"request.query.access_token": {planted["query"]}, "user.username": {"u"}, "user.effective.username": {planted["jwt"]},
+		}
 		for root, raw := range map[string]json.RawMessage{"requestObject": ev.RequestObject, "responseObject": ev.ResponseObject} {
 			var body any
 			if len(raw) > 0 {
@@ -244,7 +253,7 @@ func TestPlantedSecretsReachNoOutput(t *testing.T) {
 			}
 			template += " {" + field + "}"
 		}
-		for _, reason := range []string{template, "{exec.command} {request.query.access_token} {requestURI}", ""} {
+		for _, reason := range []string{template, "{exec.command} {request.query.access_token} {requestURI}", "{user.effective.username} reads", "{user.username} reads", ""} {
 			m := &engine.Match{Rule: &sigma.Rule{ID: reason, Title: "T", Foretop: &sigma.Extension{Reason: reason}}, Elements: []engine.Element{element}, Count: 1}
 			f := withBodies.Build(ev, &event.Envelope{}, m, pipeline.Origin{})
 			documents.Write(f.Document().Body)

@@ -65,6 +65,9 @@ func (a act) finding(t testing.TB) *finding.Finding {
 		Reason: "{user.username} {verb}s {objectRef.resource} {objectRef.namespace}/{objectRef.name}", Respond: "Ask the owner.",
 	}}
 	m := &engine.Match{Rule: rule, Level: a.level, Count: 1, Elements: []engine.Element{{
+		Fields: map[string][]string{
+			"user.username": {a.user}, "verb": {a.verb}, "objectRef.resource": {a.resource}, "objectRef.namespace": {a.namespace}, "objectRef.name": {a.name},
+		},
 		Evidence: []engine.Evidence{{Selection: "s", Field: "userAgent", Values: []string{a.agent}}},
 	}}}
 	return builder.Build(ev, env, m, pipeline.Origin{Source: "scan", Stream: "audit.log", Pos: "17"})
@@ -153,7 +156,9 @@ func TestReportsSayWhoIsBehindANameAndWhereFrom(t *testing.T) {
 	} {
 		ev := &event.Event{AuditID: strconv.Itoa(i), User: u, Verb: "get", SourceIPs: []string{"203.0.113.7"}, StageTimestamp: time.Date(2026, 11, 20, 3, i, 0, 0, time.UTC)}
 		rule := &sigma.Rule{ID: "r", Title: "T", Level: sigma.High, Foretop: &sigma.Extension{Reason: "{user.username} reads"}}
-		f := located.Build(ev, &event.Envelope{Provider: "aks", Cluster: event.Cluster{ID: "c", Name: "c"}}, &engine.Match{Rule: rule, Level: sigma.High, Count: 1}, pipeline.Origin{})
+		f := located.Build(ev, &event.Envelope{Provider: "aks", Cluster: event.Cluster{ID: "c", Name: "c"}}, &engine.Match{
+			Rule: rule, Level: sigma.High, Count: 1, Elements: []engine.Element{{Fields: map[string][]string{"user.username": {u.Username}}}},
+		}, pipeline.Origin{})
 		lines = append(lines, string(CSVLine(f)))
 		s.Add(f)
 	}
