@@ -68,7 +68,7 @@ type filterInput struct {
 	LogGroupName, LogGroupIdentifier, LogStreamNamePrefix, LogGroupNamePrefix, NextToken string
 	StartTime, EndTime                                                                   int64
 	Limit                                                                                int
-	StartFromHead                                                                        *bool
+	StartFromHead                                                                        any // a bool, or nil
 }
 
 type filterAnswer struct {
@@ -288,15 +288,16 @@ func (s *service) filter(req *request) (any, *apiError) {
 		c = &again
 		c.page++
 	}
+	backward := req.in.StartFromHead == false
 	var left []*fakeEvent
 	for _, e := range g.events {
-		if e.At >= req.in.StartTime && e.At <= req.in.EndTime && !e.visible.After(s.now()) &&
-			(s.anyStream || strings.HasPrefix(e.Stream, req.in.LogStreamNamePrefix)) && (c.last == nil || before(c.last, e) < 0) {
+		if e.At >= req.in.StartTime && e.At <= req.in.EndTime && !e.visible.After(s.now()) && e != c.last &&
+			(s.anyStream || strings.HasPrefix(e.Stream, req.in.LogStreamNamePrefix)) && (c.last == nil || before(c.last, e) < 0 != backward) {
 			left = append(left, e)
 		}
 	}
 	slices.SortFunc(left, before)
-	if req.in.StartFromHead != nil && !*req.in.StartFromHead {
+	if backward {
 		slices.Reverse(left)
 	}
 	out := &filterAnswer{Events: []*fakeEvent{}}

@@ -194,6 +194,7 @@ func (p *probe) read(ctx context.Context, g *group, name string, newest int64) {
 		in.LogGroupName = aws.String(g.t.name)
 	}
 	sample := &pass{s: &session{g: g, seen: newSeen(&p.s.remembered, p.s.cfg.RememberedIDs)}, sweep: true}
+	defer sample.s.seen.clear()
 	const pages = 10 // empty ones come too
 	for range pages {
 		out, err := g.filter(ctx, in)
@@ -202,7 +203,7 @@ func (p *probe) read(ctx context.Context, g *group, name string, newest int64) {
 			return
 		}
 		for i := range out.Events {
-			if f, ok := sample.found(&out.Events[i]); ok {
+			if f, ok := sample.found(&out.Events[i]); ok && sample.s.seen.mark(f.at, f.id) {
 				sample.batch = append(sample.batch, f)
 			}
 		}
