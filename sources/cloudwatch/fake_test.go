@@ -37,6 +37,8 @@ type service struct {
 	strict bool
 	// anyStream ignores the prefix of streams, like an emulation.
 	anyStream bool
+	// exclusive leaves out events at the end of the range.
+	exclusive bool
 	requests  []*request
 }
 
@@ -291,7 +293,7 @@ func (s *service) filter(req *request) (any, *apiError) {
 	backward := req.in.StartFromHead == false
 	var left []*fakeEvent
 	for _, e := range g.events {
-		if e.At >= req.in.StartTime && e.At <= req.in.EndTime && !e.visible.After(s.now()) && e != c.last &&
+		if e.At >= req.in.StartTime && e.At <= req.in.EndTime && (!s.exclusive || e.At < req.in.EndTime) && !e.visible.After(s.now()) && e != c.last &&
 			(s.anyStream || strings.HasPrefix(e.Stream, req.in.LogStreamNamePrefix)) && (c.last == nil || before(c.last, e) < 0 != backward) {
 			left = append(left, e)
 		}
