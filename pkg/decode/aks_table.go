@@ -43,7 +43,8 @@ func (d *Decoder) tableRow(o *object, sc *scope) outcome {
 			b = append(append(append(append(b, `,"`...), c.member...), `":`...), value...)
 		}
 	}
-	d.built = append(b, '}')
+	b = append(b, '}')
+	d.built = b
 	row := &d.objects[d.level]
 	d.scanObject(d.built[built:], 0, row)
 	d.level++

@@ -104,11 +104,9 @@ func describe(t *testing.T, it *Item) string {
 		add("resource", strings.Trim(r.Resource+"."+r.APIGroup, "."))
 		add("subresource", r.Subresource)
 		add("namespace", r.Namespace)
+		add("name", r.Name)
 	}
-	add("name", e.ObjectName())
-	add("path", e.RequestPath())
-	add("command", strings.Join(e.ExecCommand(), ","))
-	add("container", e.ExecContainer())
+	add("uri", e.RequestURI)
 	add("user", e.User.Username)
 	if e.ImpersonatedUser != nil {
 		add("as", e.ImpersonatedUser.Username)
@@ -122,7 +120,7 @@ func describe(t *testing.T, it *Item) string {
 	if e.DryRun() {
 		add("dryRun", "true")
 	}
-	add("time", e.Time().UTC().Format("2006-01-02T15:04:05.999999999Z"))
+	add("time", e.StageTimestamp.UTC().Format("2006-01-02T15:04:05.999999999Z"))
 	add("format", env.Format)
 	add("provider", env.Provider)
 	add("cluster", env.Cluster.Name)

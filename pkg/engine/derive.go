@@ -27,8 +27,8 @@ var derived = []struct {
 	{"client.forwarded", []int{topSourceIPs}, (*Judge).deriveForwarded},
 	{"user.effective.username", []int{topUser, topImpersonated}, effective("username")},
 	{"user.effective.groups", []int{topUser, topImpersonated}, effective("groups")},
-	{"exec.command", []int{topRequestURI}, (*Judge).deriveCommand},
-	{"exec.container", []int{topRequestURI}, func(j *Judge, id int32) { j.deriveQuery(id, "container") }},
+	{"exec.command", []int{topRequestURI, topObjectRef}, (*Judge).deriveCommand},
+	{"exec.container", []int{topRequestURI, topObjectRef}, (*Judge).deriveContainer},
 	{"request.path", []int{topRequestURI}, (*Judge).derivePath},
 	{"object.name", nil, (*Judge).deriveName},
 	{"cluster.name", nil, func(j *Judge, id int32) { j.put(id, []byte(j.env.Cluster.Name), textValue) }},
@@ -197,12 +197,24 @@ func (j *Judge) dryRunLabel() bool {
 }
 
 func (j *Judge) deriveCommand(id int32) {
+	if string(j.subresource()) != "exec" {
+		return
+	}
 	var words []string
 	eachParam(j.query(), "command", func(v string) { words = append(words, v) })
 	if len(words) > 0 {
 		j.put(id, []byte(strings.Join(words, " ")), textValue)
 	}
 }
+
+func (j *Judge) deriveContainer(id int32) {
+	switch string(j.subresource()) {
+	case "exec", "attach":
+		j.deriveQuery(id, "container")
+	}
+}
+
+func (j *Judge) subresource() []byte { return j.tops[topObjectRef].get("subresource").text() }
 
 // derivePath decodes and cleans the path, so that /healthz/../api is what it is.
 func (j *Judge) derivePath(id int32) {

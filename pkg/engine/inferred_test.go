@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -95,4 +96,34 @@ func TestDryRunMeansTheSameToTheEngineAndTheEvent(t *testing.T) {
 			t.Fatalf("engine %v, event %v: %s", got, ev.DryRun(), doc)
 		}
 	})
+}
+
+func TestDerivedFieldsOfARequest(t *testing.T) {
+	const exec = `{"verb":"get","requestURI":"/api/v1/namespaces/n/pods/p/exec?command=sh&command=-c&command=cat+%2Fetc%2Fshadow%20x&container=c&command=%zz","objectRef":{"resource":"pods","subresource":"exec"}}`
+	for _, c := range []struct{ doc, field, want string }{
+		{exec, "exec.command", "sh -c cat /etc/shadow x %zz"},
+		{exec, "exec.container", "c"},
+		{`{"requestURI":"/x/attach?container=c","objectRef":{"subresource":"attach"}}`, "exec.container", "c"},
+		{`{"requestURI":"/x?command=sh&container=c","objectRef":{"resource":"pods"}}`, "exec.command", ""},
+		{`{"requestURI":"/x?command=sh&container=c","objectRef":{"resource":"pods"}}`, "exec.container", ""},
+		{`{"objectRef":{"name":"a"},"responseObject":{"metadata":{"name":"b"}}}`, "object.name", "a"},
+		{`{"objectRef":{},"responseObject":{"metadata":{"name":"b"}}}`, "object.name", "b"},
+		{`{"responseObject":{"kind":"Status","metadata":{}},"requestObject":{"metadata":{"name":"c"}}}`, "object.name", "c"},
+		{`{"requestObject":{"metadata":"x"},"responseObject":{"metadata":{"name":null}},"objectRef":{"name":""}}`, "object.name", ""},
+		{`{"requestURI":"/"}`, "request.path", "/"},
+		{`{"requestURI":"/api/v1/pods?limit=5"}`, "request.path", "/api/v1/pods"},
+		{`{"requestURI":"/api//v1/../v1/%70ods/"}`, "request.path", "/api/v1/pods"},
+		{`{"requestURI":"/%zz?x"}`, "request.path", "/%zz"},
+		{`{"requestURI":""}`, "request.path", ""},
+		{`{"user":{"username":"u"},"impersonatedUser":{"username":"i"}}`, "user.effective.username", "i"},
+		{`{"user":{"username":"u"},"impersonatedUser":{}}`, "user.effective.username", "u"},
+	} {
+		set := compile(t, thirdParty("s: {"+c.field+": '*'}\ncondition: s"))
+		j := set.NewJudge()
+		j.env, j.verdict = envelope(), new(Verdict)
+		j.read([]byte(c.doc))
+		if got := strings.Join(j.values(event.Request, c.field), "|"); got != c.want {
+			t.Errorf("%s of %s is %q, want %q", c.field, c.doc, got, c.want)
+		}
+	}
 }

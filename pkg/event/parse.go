@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,73 +222,6 @@ func (e *Event) Outcome() string {
 // Decision is allow or forbid, empty where authorization was not asked or is not reported.
 func (e *Event) Decision() string { return e.Annotations[AnnotationDecision] }
 
-// ObjectName is the object's name: of objectRef, else of the response's object (a generated name is only
-// there), else of the request's.
-func (e *Event) ObjectName() string {
-	if e.ObjectRef != nil && e.ObjectRef.Name != "" {
-		return e.ObjectRef.Name
-	}
-	for _, raw := range []json.RawMessage{e.ResponseObject, e.RequestObject} {
-		fields, err := object(raw)
-		if err != nil {
-			continue
-		}
-		if meta, err := object(fields["metadata"]); err == nil {
-			if name := text(meta["name"]); name != "" {
-				return name
-			}
-		}
-	}
-	return ""
-}
-
-// Effective is the identity that the request was authorized for: the impersonated one if there is one.
-func (e *Event) Effective() *User {
-	if e.ImpersonatedUser != nil && e.ImpersonatedUser.Username != "" {
-		return e.ImpersonatedUser
-	}
-	return &e.User
-}
-
-// RequestPath is requestURI without its query, percent-decoded and cleaned.
-func (e *Event) RequestPath() string {
-	raw, _, _ := strings.Cut(e.RequestURI, "?")
-	if raw == "" {
-		return ""
-	}
-	if decoded, err := url.PathUnescape(raw); err == nil {
-		raw = decoded
-	}
-	return path.Clean(raw)
-}
-
-// ExecCommand is the command of an exec request, word by word, nil for other requests.
-func (e *Event) ExecCommand() []string {
-	if e.subresource() != "exec" {
-		return nil
-	}
-	return e.query("command")
-}
-
-// ExecContainer is the container that an exec or attach request names, empty if it leaves the choice to
-// the server.
-func (e *Event) ExecContainer() string {
-	if sub := e.subresource(); sub != "exec" && sub != "attach" {
-		return ""
-	}
-	if c := e.query("container"); len(c) > 0 {
-		return c[len(c)-1]
-	}
-	return ""
-}
-
-func (e *Event) subresource() string {
-	if e.ObjectRef == nil {
-		return ""
-	}
-	return e.ObjectRef.Subresource
-}
-
 // query gives the values of a query parameter in order. A part that is not well-formed is taken as it
 // stands rather than dropped: what cannot be decoded was still sent.
 func (e *Event) query(name string) []string {
@@ -328,12 +260,4 @@ func (e *Event) DryRun() bool {
 		}
 	}
 	return false
-}
-
-// Time is when the reported stage was reached, else when the request arrived; zero if neither is known.
-func (e *Event) Time() time.Time {
-	if !e.StageTimestamp.IsZero() {
-		return e.StageTimestamp
-	}
-	return e.RequestReceivedTimestamp
 }
