@@ -34,6 +34,7 @@ const (
 // promise is a broker and an Elasticsearch of its own, which the test restarts, and the processes under test.
 type promise struct {
 	dir, foretop  string
+	topic, stream string // what is read, and the data stream of the findings
 	kafka, search string // addresses
 	records       [][]byte
 	want          []string // event ids that a scan of the same events gives, sorted
@@ -84,7 +85,7 @@ func TestEveryFindingIsStoredOnceWhateverHappens(t *testing.T) {
 
 func newPromise(t *testing.T) *promise {
 	t.Helper()
-	p := &promise{dir: t.TempDir(), foretop: buildBinary(t, "./cmd/foretop")}
+	p := &promise{dir: t.TempDir(), topic: promiseTopic, stream: "logs-foretop.findings-default", foretop: buildBinary(t, "./cmd/foretop")}
 	p.start(t, "kafka")
 	p.start(t, "elasticsearch")
 	t.Cleanup(func() { p.stop(t, "elasticsearch"); p.stop(t, "kafka") })
@@ -99,7 +100,7 @@ func newPromise(t *testing.T) *promise {
 	})
 	events := grownStory(t)
 	p.records = inShippersForms(t, events)
-	p.want = p.scanned(t, events)
+	p.want = p.scanned(t, "promise", events)
 	t.Logf("%d events in %d records, %d findings", len(events), len(p.records), len(p.want))
 	return p
 }
@@ -194,13 +195,13 @@ func inShippersForms(t *testing.T, events [][]byte) [][]byte {
 }
 
 // scanned are the ids of the findings that `foretop scan` prints for the events, sorted.
-func (p *promise) scanned(t *testing.T, events [][]byte) []string {
+func (p *promise) scanned(t *testing.T, cluster string, events [][]byte) []string {
 	t.Helper()
 	file := filepath.Join(p.dir, "events.ndjson")
 	if err := os.WriteFile(file, append(bytes.Join(events, []byte{'\n'}), '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := start(t, "scan", environment(nil), p.foretop, "scan", "--output", "ndjson", "--cluster", "promise", file).succeed(t, 2*time.Minute)
+	out := start(t, "scan", environment(nil), p.foretop, "scan", "--output", "ndjson", "--cluster", cluster, file).succeed(t, 2*time.Minute)
 	var ids []string
 	for line := range strings.Lines(out) {
 		var f struct{ Event struct{ ID string } }
@@ -217,7 +218,7 @@ func (p *promise) scanned(t *testing.T, events [][]byte) []string {
 
 func (p *promise) produce(t *testing.T, records [][]byte) {
 	t.Helper()
-	w := &kafka.Writer{Addr: kafka.TCP(p.kafka), Topic: promiseTopic, Balancer: &kafka.RoundRobin{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 20 * time.Millisecond, MaxAttempts: 20}
+	w := &kafka.Writer{Addr: kafka.TCP(p.kafka), Topic: p.topic, Balancer: &kafka.RoundRobin{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 20 * time.Millisecond, MaxAttempts: 20}
 	defer w.Close()
 	messages := make([]kafka.Message, len(records))
 	for i, r := range records {
@@ -316,23 +317,23 @@ func (p *promise) caughtUp(t *testing.T, group string, services []*service) {
 		for _, n := range partitions {
 			ends = append(ends, kafka.LastOffsetOf(n))
 		}
-		offsets, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{promiseTopic: ends}})
+		offsets, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{p.topic: ends}})
 		if err != nil {
 			return err
 		}
-		committed, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{promiseTopic: partitions}})
+		committed, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{p.topic: partitions}})
 		if err != nil {
 			return err
 		}
-		for _, end := range offsets.Topics[promiseTopic] {
-			for _, c := range committed.Topics[promiseTopic] {
+		for _, end := range offsets.Topics[p.topic] {
+			for _, c := range committed.Topics[p.topic] {
 				if c.Partition == end.Partition && c.CommittedOffset != end.LastOffset {
 					return fmt.Errorf("partition %d is committed up to %d of %d", c.Partition, c.CommittedOffset, end.LastOffset)
 				}
 			}
 		}
-		if len(committed.Topics[promiseTopic]) != promisePartitions {
-			return fmt.Errorf("%d partitions are committed", len(committed.Topics[promiseTopic]))
+		if len(committed.Topics[p.topic]) != promisePartitions {
+			return fmt.Errorf("%d partitions are committed", len(committed.Topics[p.topic]))
 		}
 		return nil
 	})
@@ -366,11 +367,11 @@ func (p *promise) exactlyOnce(t *testing.T) {
 // ids are the event ids of all documents of the data stream, over all its backing indices, sorted.
 func (p *promise) ids(t *testing.T) []string {
 	t.Helper()
-	p.post(t, "/logs-foretop.findings-default/_refresh", "")
+	p.post(t, "/"+p.stream+"/_refresh", "")
 	var ids []string
 	after := ""
 	for {
-		body := p.post(t, "/logs-foretop.findings-default/_search", fmt.Sprintf(`{"size":5000,"_source":["event.id"],"sort":[{"event.id":"asc"},{"_index":"asc"}]%s}`, after))
+		body := p.post(t, "/"+p.stream+"/_search", fmt.Sprintf(`{"size":5000,"_source":["event.id"],"sort":[{"event.id":"asc"},{"_index":"asc"}]%s}`, after))
 		var answer struct {
 			Hits struct {
 				Hits []struct {
@@ -469,7 +470,7 @@ func (s *service) deadLetters(t *testing.T) int {
 // aggregates checks that the fields of the dashboards can be counted by.
 func (p *promise) aggregates(t *testing.T) {
 	t.Helper()
-	body := p.post(t, "/logs-foretop.findings-default/_search", `{"size":0,"aggs":{
+	body := p.post(t, "/"+p.stream+"/_search", `{"size":0,"aggs":{
 		"rule":{"terms":{"field":"rule.name","size":1000}},"user":{"terms":{"field":"user.name","size":1000}},
 		"ip":{"terms":{"field":"source.ip","size":1000}},"time":{"date_histogram":{"field":"@timestamp","fixed_interval":"1m"}}}}`)
 	var answer struct {

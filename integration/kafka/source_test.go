@@ -136,7 +136,7 @@ func TestRefusalsOfARealBrokerEndTheRunWithTheirCause(t *testing.T) {
 	}{
 		"wrong password, plain": {secured(t, "plain", map[string]string{"SASL_PASSWORD": "not-this"}), `it refused the login of "app" by PLAIN: check SASL_USER and SASL_PASSWORD`},
 		"wrong password, scram": {secured(t, "scram-sha-512", map[string]string{"SASL_PASSWORD": "not-this"}), `it refused the login of "app" by SCRAM-SHA-512`},
-		"mechanism not offered": {secured(t, "scram-sha-256", nil), "it offers no SASL mechanism SCRAM-SHA-256 but PLAIN, SCRAM-SHA-512: change SASL_MECHANISM"},
+		"mechanism not offered": {secured(t, "scram-sha-256", nil), "it offers no SASL mechanism SCRAM-SHA-256 but OAUTHBEARER, PLAIN, SCRAM-SHA-512: change SASL_MECHANISM"},
 		"unknown authority":     {secured(t, "plain", map[string]string{"TLS_CA_FILE": ""}), "set TLS_CA_FILE to the CA that signed its certificate"},
 		"another name":          {secured(t, "plain", map[string]string{"TLS_SERVER_NAME": "kafka.example"}), "set TLS_SERVER_NAME to a name in its certificate"},
 	} {
