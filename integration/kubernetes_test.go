@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const manifests = "../deployments/kubernetes"
+const manifests = "../deployments/kubernetes/base"
 
 // The parts of the Kubernetes API that the manifests use. A field that is misspelt, or stands in the wrong place, is
 // unknown here and fails the test; one that is new to the manifests has to be added.
@@ -22,6 +22,7 @@ type (
 	metadata struct {
 		Name, Namespace string
 		Labels          labels
+		Annotations     labels
 	}
 	object struct {
 		APIVersion string `yaml:"apiVersion"`
@@ -33,6 +34,17 @@ type (
 		AutomountServiceAccountToken *bool             `yaml:"automountServiceAccountToken"`
 		Type                         string            `yaml:",omitempty"`
 		StringData                   map[string]string `yaml:"stringData"`
+		// Role and RoleBinding too.
+		Rules []struct {
+			APIGroups        []string `yaml:"apiGroups"`
+			Resources, Verbs []string
+			ResourceNames    []string `yaml:"resourceNames"`
+		}
+		RoleRef struct {
+			APIGroup   string `yaml:"apiGroup"`
+			Kind, Name string
+		} `yaml:"roleRef"`
+		Subjects []struct{ Kind, Name, Namespace string }
 	}
 	selector struct {
 		MatchLabels labels `yaml:"matchLabels"`
@@ -131,7 +143,8 @@ type (
 		}
 	}
 	peer struct {
-		NamespaceSelector selector `yaml:"namespaceSelector"`
+		NamespaceSelector selector              `yaml:"namespaceSelector"`
+		IPBlock           struct{ CIDR string } `yaml:"ipBlock"`
 	}
 	port struct {
 		Protocol string
