@@ -14,13 +14,13 @@ FUZZTIME := 5s
 VCS := $(shell git status > /dev/null 2>&1 && echo auto || echo false)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS)
 
-.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration compose docs docs-check bench vuln up down image-rootfs clean
+.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration compose terraform docs docs-check bench vuln up down image-rootfs clean
 
 build: ## bin/foretop for this machine
 	$(GO_BUILD) -o bin/foretop ./cmd/foretop
 
 test: ## everything that CI runs, each step timed; all steps run even when one fails
-	.ci/steps fmt vet unit rules docs-check compose cross lint fuzz-smoke integration
+	.ci/steps fmt vet unit rules docs-check compose terraform cross lint fuzz-smoke integration
 
 fmt: ## fails on files that gofmt would change, and names them
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
@@ -52,6 +52,9 @@ cross: ## the binary without cgo on each platform it is released for
 
 compose: ## docker-compose.yml against the schema of the Compose specification, without an engine
 	integration/compose-check
+
+terraform: ## the modules in deployments/terraform: syntax and form
+	integration/terraform-check
 
 integration: ## against a real Kafka and a real Elasticsearch, started for the purpose
 	integration/services/run go test -p 1 -tags integration -count=1 -timeout 20m ./integration/...
