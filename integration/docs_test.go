@@ -153,6 +153,7 @@ func metricNames(t *testing.T) map[string]bool {
 			}
 			for _, m := range literal.FindAllStringSubmatch(readFile(t, path), -1) {
 				names[strings.TrimPrefix(m[1], "foretop_")] = true
+				names[filepath.Base(filepath.Dir(path))+"_"+m[1]] = true // the helper adds the adapter's name too
 			}
 			return nil
 		})

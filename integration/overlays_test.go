@@ -171,7 +171,7 @@ func TestTheOverlayOfEKSKeepsPositionsInAConfigMapOfItsOwn(t *testing.T) {
 
 var (
 	heredoc = regexp.MustCompile("(?ms)^cat > deployments/kubernetes/overlays/mine/kustomization.yaml <<EOF\n(.*?)^EOF$")
-	holder  = regexp.MustCompile(`\$\{?[A-Z_]+\}?`)
+	holder  = regexp.MustCompile(`\$(\{[A-Z_]+\}|[A-Z_]+)`)
 )
 
 // TestTheOverlaysOfTheGuidesAreAccepted renders what the guides tell to write, with values in the place of the shell's
