@@ -191,7 +191,9 @@ func TestTheOverlaysOfTheGuidesAreAccepted(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			text := holder.ReplaceAllStringFunc(m[1], func(name string) string { return "x" + strings.ToLower(strings.Trim(name, "${}")) })
+			text := holder.ReplaceAllStringFunc(m[1], func(name string) string {
+				return "x" + strings.ToLower(strings.ReplaceAll(strings.Trim(name, "${}"), "_", ""))
+			})
 			text = strings.ReplaceAll(text, "xelasticsearch", "https://elasticsearch.example")
 			if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
