@@ -72,6 +72,7 @@ func (d *Decoder) azureRecord(o *object, sc *scope) outcome {
 	if location, ok := d.text(o, keyLocation); ok {
 		inner.env.Cloud.Region = d.cluster.intern(location)
 	}
+	inner.place(sc)
 	out := d.azureProperties(o, &inner)
 	out.remark.raw = o.b
 	return out

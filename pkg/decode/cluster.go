@@ -280,15 +280,19 @@ func (o *object) isEntered(raw []byte) bool {
 	return from >= o.entered.from && from < o.entered.to
 }
 
-// cloudOf fills what the record does not say from where the source read it, and from the source's setting.
+// cloudOf fills what the record does not say from where the source read it, and from the source's setting. Of a sender
+// who proved to be a cluster, the record does not say in whose account that is.
 func (d *Decoder) cloudOf(c event.Cloud) event.Cloud {
-	if c.AccountID == "" {
+	if d.meta[MetaClusterName] != "" || d.meta[MetaClusterID] != "" {
+		c = event.Cloud{Provider: c.Provider}
+	}
+	if c.AccountID == "" && (c.Provider == "" || c.Provider == "aws") {
 		c.AccountID = d.meta[MetaAccount]
 	}
-	if c.ProjectID == "" {
+	if c.ProjectID == "" && (c.Provider == "" || c.Provider == "gcp") {
 		c.ProjectID = d.meta[MetaProject]
 	}
-	if c.Region == "" {
+	if c.Region == "" && (c.Provider == "" || c.Provider == "aws") {
 		c.Region = d.meta[MetaRegion]
 	}
 	def := &d.opts.Cloud

@@ -80,6 +80,7 @@ func (d *Decoder) subscription(o *object, list []byte, sc *scope) outcome {
 		stream, ok := d.text(o, keyLogStream)
 		inner.otherSource = ok && !bytes.HasPrefix(stream, []byte(eksStreamPrefix))
 	}
+	inner.place(sc)
 	o.enter(list)
 	_, out := d.arrayAt(list, 0, &inner)
 	return out
@@ -95,7 +96,7 @@ func (d *Decoder) readFrom(group string, sc *scope) (otherSource bool) {
 		return false // a log group of the user's own, with whatever form in it
 	}
 	env.Format, env.Provider = FormatEKS, "eks"
-	env.Cluster.Name, env.Cloud.AccountID = name, d.meta[MetaAccount]
+	env.Cluster.Name, env.Cloud.AccountID, sc.placed = name, d.meta[MetaAccount], true
 	d.nameCluster(env)
 	stream := d.meta[MetaLogStream]
 	return stream != "" && !strings.HasPrefix(stream, eksStreamPrefix)

@@ -78,6 +78,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 	inner := sc.wrapped(FormatGKE, o.b)
 	inner.composed = true
 	d.gkePlace(o, &inner)
+	inner.place(sc)
 	c := gkeEntry{Decoder: d, entry: o, payload: payload, env: &inner.env}
 	event, ok := c.compose()
 	if !ok {

@@ -20,8 +20,19 @@ type scope struct {
 	otherSource bool
 	// composed is true for an event that a recogniser has put together from a service's own fields.
 	composed bool
+	// placed is true where an envelope around has said which cluster this is about.
+	placed bool
 	// old is true for the items of an EventList of an API version before v1.
 	old bool
+}
+
+// place settles which cluster is meant within an envelope that sc was made for: the outermost that names one says
+// it. What it carries may have been written by anybody, and cannot change it.
+func (sc *scope) place(outer *scope) {
+	if outer.placed {
+		sc.env.Provider, sc.env.Cluster, sc.env.Cloud = outer.env.Provider, outer.env.Cluster, outer.env.Cloud
+	}
+	sc.placed = outer.placed || sc.env.Cluster.Name != ""
 }
 
 // elementKind is the form of a list's elements, where a service's envelope tells it.

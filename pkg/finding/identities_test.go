@@ -278,6 +278,42 @@ func TestAnEventCannotChangeItsClusterOrAccount(t *testing.T) {
 	}
 }
 
+func TestTheOutermostEnvelopeSaysWhereAnEventIsFrom(t *testing.T) {
+	ev := listSecrets(object{"user": object{"username": "mallory"}})
+	group := map[string]string{
+		decode.MetaLogGroup: "/aws/eks/prod/cluster", decode.MetaLogStream: "kube-apiserver-audit-0123", decode.MetaAccount: "111122223333", decode.MetaRegion: "eu-west-1",
+	}
+	bound := map[string]string{decode.MetaClusterName: "on-site", decode.MetaClusterID: "on-site"}
+	subscription := map[string]string{decode.MetaProject: "a-project"}
+	const aksID = "/subscriptions/00000000-1111-2222-3333-444444444444/resourcegroups/rg-demo/providers/microsoft.containerservice/managedclusters/aks-demo"
+	for _, c := range []struct {
+		name   string
+		meta   map[string]string
+		record object
+		want   Cluster
+		cloud  Cloud
+	}{
+		{"a bare message of a log group", group, ev, Cluster{"prod", "arn:aws:eks:eu-west-1:111122223333:cluster/prod"}, Cloud{Provider: "aws", Account: ID{"111122223333"}, Region: "eu-west-1", Service: Named{"eks"}}},
+		{"Azure's envelope in a log group", group, onAKS(ev), Cluster{"prod", "arn:aws:eks:eu-west-1:111122223333:cluster/prod"}, Cloud{Provider: "aws", Account: ID{"111122223333"}, Region: "eu-west-1", Service: Named{"eks"}}},
+		{"Google's entry in a log group", group, onGKE(object{}), Cluster{"prod", "arn:aws:eks:eu-west-1:111122223333:cluster/prod"}, Cloud{Provider: "aws", Account: ID{"111122223333"}, Region: "eu-west-1", Service: Named{"eks"}}},
+		{"Azure's envelope in a subscription's payload", nil, onEKS(onAKS(ev)), Cluster{"prod", "prod"}, Cloud{Provider: "aws", Account: ID{"111122223333"}, Service: Named{"eks"}}},
+		{"a subscription's payload in Azure's envelope", nil, onAKS(onEKS(ev)), Cluster{"aks-demo", aksID}, Cloud{Provider: "azure", Account: ID{"00000000-1111-2222-3333-444444444444"}, Region: "westeurope", Service: Named{"aks"}}},
+		{"Google's entry in Azure's envelope", nil, onAKS(onGKE(object{})), Cluster{"aks-demo", aksID}, Cloud{Provider: "azure", Account: ID{"00000000-1111-2222-3333-444444444444"}, Region: "westeurope", Service: Named{"aks"}}},
+		{"Azure's envelope from a sender who is known", bound, onAKS(ev), Cluster{"on-site", "on-site"}, Cloud{Provider: "azure", Service: Named{"aks"}}},
+		{"Google's entry from a sender who is known", bound, onGKE(object{}), Cluster{"on-site", "on-site"}, Cloud{Provider: "gcp", Service: Named{"gke"}}},
+		{"Azure's envelope through Pub/Sub", subscription, onAKS(ev), Cluster{"aks-demo", aksID}, Cloud{Provider: "azure", Account: ID{"00000000-1111-2222-3333-444444444444"}, Region: "westeurope", Service: Named{"aks"}}},
+	} {
+		got := findings(t, []byte(jsonText(c.record)), c.meta, decode.Options{}, testBuilder(false))
+		if len(got) != 1 {
+			t.Errorf("%s: %d findings", c.name, len(got))
+			continue
+		}
+		if got[0].Orchestrator.Cluster != c.want || got[0].Cloud != c.cloud {
+			t.Errorf("%s is from\n%+v %+v\nwant\n%+v %+v", c.name, got[0].Orchestrator.Cluster, got[0].Cloud, c.want, c.cloud)
+		}
+	}
+}
+
 func TestWhatTellsAPersonMayLieBehindACut(t *testing.T) {
 	for _, u := range []event.User{{Username: "kubernetes-admin"}, {Username: "system:serviceaccount:x:default"}} {
 		if id := identityOf(&event.Event{User: u}, "eks", true); id.Shared {
