@@ -92,7 +92,9 @@ func TestReasons(t *testing.T) {
 	ev := &event.Event{
 		User: event.User{Username: "alice", Groups: []string{"a", "b", "c", "d", "e", "f", "g"}}, Verb: "get", SourceIPs: []string{"10.0.0.1"},
 		ObjectRef: &event.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web"}, UserAgent: "curl\x1b[31m\u202e/1\n",
-		RequestURI: "/exec?command=echo&command=--token&command=s3cr3t",
+	}
+	exec := &event.Event{
+		Verb: "get", ObjectRef: &event.ObjectRef{Resource: "pods", Name: "web", Subresource: "exec"}, RequestURI: "/exec?command=echo&command=--token&command=s3cr3t",
 	}
 	clusterWide := &event.Event{User: event.User{Username: "alice"}, Verb: "list", ObjectRef: &event.ObjectRef{Resource: "nodes"}}
 	element := func(fields map[string][]string) engine.Element {
@@ -109,7 +111,7 @@ func TestReasons(t *testing.T) {
 		{"several elements", "{container.name} is privileged", ev, event.Envelope{}, []engine.Element{element(map[string][]string{"container.name": {"app"}}), element(nil), element(nil)}, "app is privileged and 2 more"},
 		{"many values", "groups {user.groups}", ev, event.Envelope{}, nil, "groups a, b, c, d, e, 2 others"},
 		{"control characters", "with {userAgent}", ev, event.Envelope{}, nil, `with curl\x1b[31m\u202e/1\n`},
-		{"a secret in a command", "runs {exec.command}", ev, event.Envelope{}, nil, "runs echo --token [redacted value, 6 bytes]"},
+		{"a secret in a command", "runs {exec.command}", exec, event.Envelope{}, nil, "runs echo --token [redacted value, 6 bytes]"},
 		{"an object without a namespace", "{verb} {objectRef.resource} {objectRef.namespace}/{objectRef.name}", clusterWide, event.Envelope{}, nil, "list nodes *"},
 		{"a field that is not there", "as {impersonatedUser.username}", ev, event.Envelope{}, nil, "as (none)"},
 		{"a field that the provider cannot give", "groups {impersonatedUser.groups}", ev, event.Envelope{Missing: []string{"impersonatedUser"}}, nil, "groups (unknown)"},
