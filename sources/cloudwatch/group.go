@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,9 +159,13 @@ func (g *group) begin(ctx context.Context) error {
 	}
 	log := g.src.log.With("source", g.src.name, "log_group", g.t.name, "region", g.t.route.region, "account", g.account)
 	if ok {
+		if g.account == "" {
+			g.account = p.Account // what the cluster was called before
+		}
 		g.settled.Store(p.Until.UnixMilli())
 		g.saved = p.Until.UnixMilli()
 		log.Info("reading goes on at the saved position", "position", p.Until)
+		g.reportGap(ctx, log)
 		return nil
 	}
 	at, err := g.first(ctx)
@@ -170,6 +175,25 @@ func (g *group) begin(ctx context.Context) error {
 	g.settled.Store(at)
 	log.Info("reading begins; events before are left out", "position", time.UnixMilli(at).UTC(), "start", g.src.cfg.Start)
 	return nil
+}
+
+// reportGap says what retention deleted since the position was saved, as far as AWS tells.
+func (g *group) reportGap(ctx context.Context, log *slog.Logger) {
+	now, day := g.src.clock.now(), (24 * time.Hour).Milliseconds()
+	if now-g.settled.Load() < day { // no retention is shorter
+		return
+	}
+	found, err := g.describe(ctx)
+	if err != nil || found == nil || found.RetentionInDays == nil {
+		return
+	}
+	gap := now - int64(*found.RetentionInDays)*day - g.settled.Load()
+	if gap <= 0 {
+		return
+	}
+	lost := time.Duration(gap) * time.Millisecond
+	g.src.metrics.gap.Add(lost.Seconds())
+	log.Error("retention has deleted events that were not read yet", "from", time.UnixMilli(g.settled.Load()).UTC(), "span", lost.Round(time.Second))
 }
 
 // first is where to begin without a saved position.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/foretop/foretop/pkg/checkpoint"
 	"github.com/foretop/foretop/pkg/decode"
 	"github.com/foretop/foretop/pkg/pipeline"
@@ -336,5 +338,60 @@ func TestHistoryThatMayNotBeReadEndsWithTheReason(t *testing.T) {
 	src, _ := newSource(t, settings(t, testGroup), Options{History: &pipeline.History{Since: time.Now().Add(-time.Hour), Until: time.Now()}})
 	if err := src.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "logs:FilterLogEvents") {
 		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestWhatRetentionDeletedBeforeItWasReadIsCounted(t *testing.T) {
+	s := newService(t)
+	s.groups[testRegion+"/"+testGroup].retention = 3
+	store, registry := newStore(t), prometheus.NewRegistry()
+	cfg := settings(t, testGroup)
+	cfg.SweepInterval = time.Hour
+	src, log := newSource(t, cfg, Options{Store: store, Registerer: registry})
+	saved(t, store, src, position{Version: positionVersion, Group: testGroup, Until: time.Now().Add(-5 * 24 * time.Hour)})
+	r := read(t, src)
+	s.happen("e")
+	r.all("e")
+	if got := metric(t, registry, "gap_seconds_total") - 2*24*3600; got < -60 || got > 60 {
+		t.Errorf("the gap is off by %.0f s", got)
+	}
+	if !strings.Contains(log.String(), "retention has deleted events") || !strings.Contains(log.String(), "span=48h0m") {
+		t.Errorf("the log does not say so:\n%s", log)
+	}
+}
+
+func TestHistoryOfAPrefixReadsEachLogGroupAndEnds(t *testing.T) {
+	s := newService(t)
+	s.group(testRegion, "/aws/eks/b/cluster")
+	at := time.Now().Add(-30 * time.Minute)
+	s.put(testGroup, auditStream, "a", at, at)
+	s.put("/aws/eks/b/cluster", auditStream, "b", at, at)
+	cfg := settings(t)
+	cfg.LogGroupPrefix = "/aws/eks/"
+	src, _ := newSource(t, cfg, Options{History: &pipeline.History{Since: at.Add(-time.Minute), Until: time.Now()}})
+	r := read(t, src)
+	r.end()
+	r.once("a", "b")
+}
+
+func TestWithoutSTSTheAccountStaysWhatItWasBefore(t *testing.T) {
+	s := newService(t)
+	s.fault = func(r *request) *apiError {
+		if r.op == "GetCallerIdentity" || r.op == "DescribeLogGroups" {
+			return denied()
+		}
+		return nil
+	}
+	store := newStore(t)
+	src, _ := newSource(t, settings(t, testGroup), Options{Store: store})
+	text := fmt.Sprintf(`{"version":1,"log_group":%q,"account":"999988887777","until":%q}`, testGroup, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
+	if err := store.Put(t.Context(), src.newGroup(&src.targets[0], 0).key(), []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, src)
+	s.happen("e")
+	r.all("e")
+	if got := r.records[0].Meta[decode.MetaAccount]; got != "999988887777" {
+		t.Errorf("the account is %q", got)
 	}
 }

@@ -19,6 +19,7 @@ type metrics struct {
 	redeliveries prometheus.Counter
 	saveFailed   prometheus.Counter
 	refused      prometheus.Counter
+	gap          prometheus.Counter
 	lateness     prometheus.Histogram
 
 	lag, positionAge, unsettled, groups, remembered, rate, skew *prometheus.Desc
@@ -45,6 +46,7 @@ func newMetrics(s *Source) *metrics {
 		redeliveries: counter("redeliveries_total", "Times that a log group was read again from its position because a batch was not handled."),
 		saveFailed:   counter("save_failures_total", "Savings of positions that failed; they are tried again."),
 		refused:      counter("positions_refused_total", "Saved positions that could not be meant and were put aside."),
+		gap:          counter("gap_seconds_total", "Time between a saved position and the oldest event that retention had left, when reading went on."),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "foretop_cloudwatch_lateness_seconds", Help: "Time from an event to its arrival in CloudWatch Logs.",
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600},
@@ -65,7 +67,7 @@ func (m *metrics) register(r prometheus.Registerer, source string) error {
 	}
 	r = prometheus.WrapRegistererWith(prometheus.Labels{"source": source}, r)
 	for _, c := range []prometheus.Collector{
-		m, m.calls, m.events, m.late, m.duplicates, m.otherStreams, m.repeated, m.redeliveries, m.saveFailed, m.refused, m.lateness,
+		m, m.calls, m.events, m.late, m.duplicates, m.otherStreams, m.repeated, m.redeliveries, m.saveFailed, m.refused, m.gap, m.lateness,
 	} {
 		if err := r.Register(c); err != nil {
 			return err
