@@ -27,37 +27,37 @@ type metrics struct {
 
 func newMetrics(s *Source) *metrics {
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: "foretop_cloudwatch_" + name, Help: help})
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "foretop_" + name, Help: help})
 	}
 	vector := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "foretop_cloudwatch_" + name, Help: help}, []string{label})
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "foretop_" + name, Help: help}, []string{label})
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("foretop_cloudwatch_"+name, help, labels, nil)
+		return prometheus.NewDesc("foretop_"+name, help, labels, nil)
 	}
 	return &metrics{
 		src:          s,
-		calls:        vector("calls_total", "Calls of FilterLogEvents, by result.", "result"),
-		events:       vector("events_total", "Events handed on, by the pass that found them: fast or sweep.", "pass"),
-		late:         counter("late_events_total", "Events that arrived after the fast pass had gone on, and that the sweep found."),
-		duplicates:   counter("duplicates_total", "Events met again and not handed on again."),
-		otherStreams: counter("other_streams_total", "Events of other log streams, which the service should have left out."),
-		repeated:     counter("passes_repeated_total", "Stretches of time that were read again because a call failed."),
-		redeliveries: counter("redeliveries_total", "Times that a log group was read again from its position because a batch was not handled."),
-		saveFailed:   counter("save_failures_total", "Savings of positions that failed; they are tried again."),
-		refused:      counter("positions_refused_total", "Saved positions that could not be meant and were put aside."),
-		gap:          counter("gap_seconds_total", "Time between a saved position and the oldest event that retention had left, when reading went on."),
+		calls:        vector("cloudwatch_calls_total", "Calls of FilterLogEvents, by result.", "result"),
+		events:       vector("cloudwatch_events_total", "Events handed on, by the pass that found them: fast or sweep.", "pass"),
+		late:         counter("cloudwatch_late_events_total", "Events that arrived after the fast pass had gone on, and that the sweep found."),
+		duplicates:   counter("cloudwatch_duplicates_total", "Events met again and not handed on again."),
+		otherStreams: counter("cloudwatch_other_streams_total", "Events of other log streams, which the service should have left out."),
+		repeated:     counter("cloudwatch_passes_repeated_total", "Stretches of time that were read again because a call failed."),
+		redeliveries: counter("cloudwatch_redeliveries_total", "Times that a log group was read again from its position because a batch was not handled."),
+		saveFailed:   counter("cloudwatch_save_failures_total", "Savings of positions that failed; they are tried again."),
+		refused:      counter("cloudwatch_positions_refused_total", "Saved positions that could not be meant and were put aside."),
+		gap:          counter("cloudwatch_gap_seconds_total", "Time between a saved position and the oldest event that retention had left, when reading went on."),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "foretop_cloudwatch_lateness_seconds", Help: "Time from an event to its arrival in CloudWatch Logs.",
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600},
 		}),
-		lag:         desc("lag_seconds", "Age of the newest event time that the fast pass has read.", "stream"),
-		positionAge: desc("position_age_seconds", "Age of the position: everything before it was read a last time and is settled.", "stream"),
-		unsettled:   desc("unsettled_batches", "Batches of a log group that are not settled.", "stream"),
-		groups:      desc("log_groups", "Log groups that are read."),
-		remembered:  desc("remembered_ids", "Event ids in memory."),
-		rate:        desc("calls_per_second", "Calls a second that are allowed at present.", "account", "region"),
-		skew:        desc("clock_skew_seconds", "By how much AWS' clock is ahead of this machine's."),
+		lag:         desc("cloudwatch_lag_seconds", "Age of the newest event time that the fast pass has read.", "stream"),
+		positionAge: desc("cloudwatch_position_age_seconds", "Age of the position: everything before it was read a last time and is settled.", "stream"),
+		unsettled:   desc("cloudwatch_unsettled_batches", "Batches of a log group that are not settled.", "stream"),
+		groups:      desc("cloudwatch_log_groups", "Log groups that are read."),
+		remembered:  desc("cloudwatch_remembered_ids", "Event ids in memory."),
+		rate:        desc("cloudwatch_calls_per_second", "Calls a second that are allowed at present.", "account", "region"),
+		skew:        desc("cloudwatch_clock_skew_seconds", "By how much AWS' clock is ahead of this machine's."),
 	}
 }
 
@@ -66,14 +66,18 @@ func (m *metrics) register(r prometheus.Registerer, source string) error {
 		return nil
 	}
 	r = prometheus.WrapRegistererWith(prometheus.Labels{"source": source}, r)
-	for _, c := range []prometheus.Collector{
-		m, m.calls, m.events, m.late, m.duplicates, m.otherStreams, m.repeated, m.redeliveries, m.saveFailed, m.refused, m.gap, m.lateness,
-	} {
+	for _, c := range m.collectors() {
 		if err := r.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m, m.calls, m.events, m.late, m.duplicates, m.otherStreams, m.repeated, m.redeliveries, m.saveFailed, m.refused, m.gap, m.lateness,
+	}
 }
 
 // Describe implements prometheus.Collector.

@@ -1,11 +1,16 @@
 package cloudwatch
 
 import (
+	"bytes"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foretop/foretop/pkg/config"
 )
@@ -162,5 +167,28 @@ func TestGroupsOfOneAccountAndRegionShareThePace(t *testing.T) {
 	time.Sleep(time.Second)
 	if rate := float64(len(s.calls("FilterLogEvents"))-n) / time.Since(began).Seconds(); rate > 25 {
 		t.Errorf("%.0f calls a second were made, 20 are allowed", rate)
+	}
+}
+
+func TestTheOperationsGuideNamesEveryMetric(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`fqName: "([a-z_]+)"`)
+	descs := make(chan *prometheus.Desc, 100)
+	for _, c := range newMetrics(&Source{}).collectors() {
+		c.Describe(descs)
+	}
+	close(descs)
+	n := 0
+	for d := range descs {
+		n++
+		if m := name.FindStringSubmatch(d.String()); !bytes.Contains(guide, []byte("`"+m[1]+"`")) && !bytes.Contains(guide, []byte("`"+m[1]+"{")) {
+			t.Errorf("docs/operations.md does not mention %s", m[1])
+		}
+	}
+	if n < 15 {
+		t.Errorf("only %d metrics were described", n)
 	}
 }
