@@ -56,6 +56,7 @@ func (r *reader) receive(ctx context.Context, emit pipeline.Emit) error {
 	calls, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	r.src.watch.bind(r.name, session{stream: r.stream, pulling: ctx, calls: calls})
+	defer r.src.watch.unbind(r.name)
 	defer context.AfterFunc(ctx, func() {
 		r.drained(lease)
 		lose()

@@ -45,6 +45,13 @@ func (w *watch) bind(subscription string, s session) {
 	w.sessions[subscription] = s
 }
 
+// unbind ends it, so that the calls after it go their way.
+func (w *watch) unbind(subscription string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.sessions, subscription)
+}
+
 func (w *watch) session(subscription string) (session, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
