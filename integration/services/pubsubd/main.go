@@ -7,14 +7,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -22,19 +21,17 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
 	if len(os.Args) != 3 {
-		log.Fatal("usage: pubsubd PORT ADMIN_PORT")
+		fmt.Fprintln(os.Stderr, "usage: pubsubd PORT ADMIN_PORT")
+		os.Exit(64)
 	}
-	port, err := strconv.Atoi(os.Args[1])
+	var listen net.ListenConfig
+	l, err := listen.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", os.Args[2]))
 	if err != nil {
-		log.Fatalf("PORT: %v", err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Args[2]))
-	if err != nil {
-		log.Fatal(err)
-	}
-	srv := pstest.NewServerWithAddress(fmt.Sprintf("127.0.0.1:%d", port))
+	srv := pstest.NewServerWithAddress(net.JoinHostPort("127.0.0.1", os.Args[1]))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /messages", func(w http.ResponseWriter, _ *http.Request) { answer(w, srv.Messages()) })
 	admin := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
