@@ -19,11 +19,14 @@ func (s *Sink) Probe(ctx context.Context, _ int, report func(pipeline.Check)) []
 	brokers := "brokers " + strings.Join(s.cfg.Brokers, ", ")
 	res, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{s.cfg.Topic}})
 	if err != nil {
-		fix := "start the brokers, open the way to them, or correct BROKERS, TLS and SASL"
-		if err = kafkaconn.Advise(err); kafkaconn.Refused(err) {
-			fix = "correct the credentials or the TLS settings"
+		cure, what := kafkaconn.Cure(kafkaconn.Advise(err))
+		if cure == "" {
+			cure = "start the brokers, open the way to them, or correct BROKERS"
+			if kafkaconn.Refused(err) {
+				cure = "correct the credentials or the TLS settings"
+			}
 		}
-		report(pipeline.Check{Name: brokers, State: pipeline.CheckFailed, Detail: err.Error(), Fix: fix})
+		report(pipeline.Check{Name: brokers, State: pipeline.CheckFailed, Detail: what.Error(), Fix: cure})
 		return nil
 	}
 	report(pipeline.Check{Name: brokers, Detail: fmt.Sprintf("%d in the cluster", len(res.Brokers))})
