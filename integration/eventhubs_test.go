@@ -126,13 +126,12 @@ func (h *hub) delayed(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	proxy.Rewrite, proxy.Director = func(r *httputil.ProxyRequest) {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		if h.slow.Load() && strings.HasSuffix(r.In.URL.Path, "/_bulk") {
 			time.Sleep(2 * time.Second)
 		}
 		r.SetURL(to)
-	}, nil
+	}}
 	front := httptest.NewServer(proxy)
 	t.Cleanup(front.Close)
 	return front.URL
