@@ -23,7 +23,7 @@ It writes nothing, moves no position and joins no consumer group, so it can run 
 Exit codes: 0 all is well, or there are only warnings (!); 1 something failed, or with --strict is warned of.`,
 		Example: `  foretop doctor
   foretop doctor --strict --output json
-  kubectl exec deploy/foretop -- foretop doctor`,
+  kubectl -n foretop exec deploy/foretop -- /foretop doctor`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Environ = os.Environ()
