@@ -71,7 +71,7 @@ func (g *group) listStreams(ctx context.Context, visit func(*types.LogStream) bo
 		})
 		if err != nil {
 			g.src.clock.observe(nil, err)
-			return explain(err, actionDescribeStreams, g.t, g.src.clock.ahead(), false)
+			return explain(err, actionDescribeStreams, g.named(), g.src.clock.ahead(), false)
 		}
 		g.src.clock.observe(&out.ResultMetadata, nil)
 		for i := range out.LogStreams {

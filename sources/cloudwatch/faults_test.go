@@ -185,7 +185,7 @@ func TestABadLogGroupIsNamedAndDoesNotHoldUpTheOthers(t *testing.T) {
 		fault *apiError
 		words []string
 	}{
-		"no permission": {denied(), []string{"logs:FilterLogEvents", "arn:aws:logs:eu-central-1:*:log-group:" + other}},
+		"no permission": {denied(), []string{"logs:FilterLogEvents", "arn:aws:logs:eu-central-1:" + testAccount + ":log-group:" + other}},
 		"missing":       {&apiError{400, "ResourceNotFoundException", "no"}, []string{"there is no log group", other}},
 		"expired":       {&apiError{400, "ExpiredTokenException", "The security token included in the request is expired"}, []string{"expired"}},
 		"wrong key":     {&apiError{400, "UnrecognizedClientException", "The security token included in the request is invalid."}, []string{"credentials"}},

@@ -76,10 +76,10 @@ func (g *group) again(ctx context.Context, step func(ctx context.Context) error)
 		if err == nil || ctx.Err() != nil {
 			break
 		}
-		g.trouble(err)
 		if g.src.history != nil && kindOf(err).sure() {
 			return err
 		}
+		g.trouble(err)
 		g.renew(err)
 		pipeline.Sleep(ctx, g.src.tuning.wait(attempt))
 	}
@@ -291,6 +291,15 @@ func (g *group) metaOf(stream string) map[string]string {
 	}
 	g.meta[stream] = m
 	return m
+}
+
+// named is the target with the account that was found out, for messages.
+func (g *group) named() *target {
+	t := *g.t
+	if t.account == "" {
+		t.account = g.account
+	}
+	return &t
 }
 
 // trouble reports what keeps the group from being read.

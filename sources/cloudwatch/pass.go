@@ -131,7 +131,7 @@ func (g *group) filter(ctx context.Context, in *cloudwatchlogs.FilterLogEventsIn
 		return out, nil
 	}
 	g.src.clock.observe(nil, err)
-	f := explain(err, actionFilter, g.t, g.src.clock.ahead(), in.NextToken != nil)
+	f := explain(err, actionFilter, g.named(), g.src.clock.ahead(), in.NextToken != nil)
 	if f.kind == kindThrottled {
 		g.limit.throttled()
 	}

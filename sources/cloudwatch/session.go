@@ -142,10 +142,10 @@ func (s *session) repeat(ctx context.Context, p pass) (*pass, error) {
 			return nil, ctx.Err()
 		}
 		s.g.src.metrics.repeated.Inc()
-		s.g.trouble(err)
 		if s.g.src.history != nil && kindOf(err).sure() {
 			return nil, err
 		}
+		s.g.trouble(err)
 		s.g.renew(err)
 		if !pipeline.Sleep(ctx, s.g.src.tuning.wait(attempt)) {
 			return nil, ctx.Err()
