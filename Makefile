@@ -14,7 +14,7 @@ FUZZTIME := 5s
 VCS := $(shell git status > /dev/null 2>&1 && echo auto || echo false)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS)
 
-.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration compose terraform docs docs-check bench vuln up down image-rootfs clean
+.PHONY: build test fmt vet lint unit rules fuzz fuzz-smoke cross integration kube compose terraform docs docs-check bench vuln up down image-rootfs clean
 
 build: ## bin/foretop for this machine
 	$(GO_BUILD) -o bin/foretop ./cmd/foretop
@@ -28,6 +28,7 @@ fmt: ## fails on files that gofmt would change, and names them
 vet:
 	go vet ./...
 	go vet -tags integration ./integration/...
+	go vet -tags kube ./integration/kube
 
 lint: $(GOLANGCI_LINT) ## .golangci.yml; the linter is built once into the cache
 	$(GOLANGCI_LINT) run ./...
@@ -58,6 +59,9 @@ terraform: ## the modules in deployments/terraform: syntax and form
 
 integration: ## against a real Kafka and a real Elasticsearch, started for the purpose
 	integration/services/run go test -p 1 -tags integration -count=1 -timeout 20m ./integration/...
+
+kube: ## with a real kube-apiserver, which is built from its modules once: ten minutes of two processors
+	integration/kube/run go test -tags kube -count=1 -timeout 20m -v ./integration/kube
 
 docs: ## the generated reference
 	go run ./cmd/foretop config --markdown > docs/reference/configuration.md

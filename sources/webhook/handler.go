@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// retryAfter is what an answer that asks for a repetition says, in seconds. The client of API servers obeys it
-// within one attempt, so that it costs none of the attempts after which events are dropped.
-const retryAfter = "2"
+// retryAfter is what an answer that asks for a repetition says, in seconds. The client of API servers obeys it up to
+// ten times within the 30 seconds of one attempt, so that it costs none of the attempts after which events are dropped.
+const retryAfter = "3"
 
 // answerMargin is taken off the time that a sender grants, so that our answer is there before it gives up.
 const answerMargin = 2 * time.Second
