@@ -72,6 +72,9 @@ func (r *run) serveRequest(control *http.ResponseController, req *http.Request, 
 	if !ok {
 		return &refusal{code: http.StatusUnauthorized, text: "unauthorized"}
 	}
+	if p, ok := req.Context().Value(provenKey{}).(*proven); ok {
+		p.Store(true)
+	}
 	if refused := r.check(req); refused != nil {
 		r.complain(from, refused)
 		return refused

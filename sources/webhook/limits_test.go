@@ -319,3 +319,38 @@ func TestAWaitingRequestOutlivesTheReadTimeout(t *testing.T) {
 		}
 	}
 }
+
+func TestAConnectionOverWhichNobodyProvesAnythingIsClosedAndOthersStay(t *testing.T) {
+	ca := newAuthority(t, "servers")
+	cfg := plain()
+	cfg.ReadTimeout = 300 * time.Millisecond
+	cfg.TLSCertFile, cfg.TLSKeyFile = ca.server("server", time.Now().Add(time.Hour))
+	s := serve(t, cfg, newConsumer().emit)
+	hc := client(t, ca, nil)
+	var dials atomic.Int64
+	hc.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	if a := do(t, hc, request(t, s.url, secretToken, list("1"))); a.StatusCode != http.StatusOK {
+		t.Fatal(a.StatusCode)
+	}
+	dialer := &tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
+	idle, err := dialer.DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.url, "https://"), "/audit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	fmt.Fprint(idle, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") // the preface, and empty settings
+	if err := idle.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := io.Copy(io.Discard, idle); err != nil && strings.Contains(err.Error(), "timeout") {
+		t.Error("a connection without any request stays open")
+	}
+	t.Logf("closed after %s", time.Since(began))
+	if a := do(t, hc, request(t, s.url, secretToken, list("2"))); a.StatusCode != http.StatusOK || dials.Load() != 1 {
+		t.Errorf("%d over %d connections: the one of a known sender was closed too", a.StatusCode, dials.Load())
+	}
+}

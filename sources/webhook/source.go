@@ -246,7 +246,7 @@ func (r *run) server() *http.Server {
 		ReadHeaderTimeout: min(r.cfg.ReadTimeout, 5*time.Second), ReadTimeout: r.cfg.ReadTimeout,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, WriteByteTimeout: 10 * time.Second},
-		ConnState: r.connState,
+		ConnState: r.connState, ConnContext: r.stranger,
 	}
 	if r.access.Load().tls != nil {
 		server.TLSConfig = &tls.Config{
@@ -255,6 +255,23 @@ func (r *run) server() *http.Server {
 		}
 	}
 	return server
+}
+
+// proven is in the context of a connection: it is true once somebody has proved something over it.
+type proven struct{ atomic.Bool }
+
+type provenKey struct{}
+
+// stranger closes a connection over which nobody has proved anything in time, so that places are kept for those who
+// have. HTTP/2 has no time limit of its own for a first request.
+func (s *Source) stranger(ctx context.Context, conn net.Conn) context.Context {
+	p := &proven{}
+	time.AfterFunc(s.cfg.ReadTimeout, func() {
+		if !p.Load() {
+			_ = conn.Close() // it may have gone by itself
+		}
+	})
+	return context.WithValue(ctx, provenKey{}, p)
 }
 
 func (s *Source) connState(_ net.Conn, state http.ConnState) {
