@@ -42,6 +42,7 @@ type SourceSettings struct {
 	ClusterID   string `envconfig:"CLUSTER_ID" desc:"globally unique id of the cluster that this source tells of; default is its name"`
 	ClusterName string `envconfig:"CLUSTER_NAME" desc:"name of the cluster that this source tells of; default is FORETOP_CLUSTER_NAME"`
 	ClusterFrom string `envconfig:"CLUSTER_FROM" desc:"where the cluster's name is read instead: topic:REGEXP, header:NAME, key, or envelope:PATH of a key that the shipper put around the event; of several, with blanks between them, the first that gives a name wins"`
+	CloudRegion string `envconfig:"CLOUD_REGION" desc:"region of the clusters, where neither the records nor what is read say it: subscriptions of CloudWatch Logs that come through Kafka or files do not"`
 }
 
 // Validate says everything that is wrong.

@@ -32,3 +32,15 @@ func TestAMissingGeoIPFileKeepsTheServiceFromStarting(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestTheRegionOfASourceIsTheDecodersWhereNothingElseSaysIt(t *testing.T) {
+	cfg, err := LoadConfig([]string{
+		"FORETOP_FILE_PATHS=" + t.TempDir(), "FORETOP_FILE_CLOUD_REGION=eu-west-1", "FORETOP_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := cfg.decodeOptions(&cfg.Sources[0]); err != nil || o.Cloud.Region != "eu-west-1" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}

@@ -92,6 +92,7 @@ func (c *Config) decodeOptions(s *SourceConfig) (decode.Options, error) {
 	if o.Cluster.ID == "" {
 		o.Cluster.ID = o.Cluster.Name
 	}
+	o.Cloud.Region = s.Settings.CloudRegion
 	return o, nil
 }
 

@@ -38,7 +38,7 @@ func fieldPaths(t reflect.Type, prefix string) []string {
 
 // closedSets are the values of the constants of identities, by the first word of their names: kind, type, confidence,
 // shared.
-func closedSets(t *testing.T) map[string][]string {
+func closedSets(t testing.TB) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob("identity*.go")
 	if err != nil {
