@@ -132,9 +132,9 @@ func bare(events [][]byte) (records []pipeline.Record) {
 }
 
 func TestAnAttackGivesTheSameFindingsInEveryEnvelope(t *testing.T) {
-	var some [][]byte // half of them are enough for so many envelopes
+	var some [][]byte // a fourth of them is enough for so many envelopes
 	for i, e := range attacks(t) {
-		if i%2 == 0 {
+		if i%4 == 0 {
 			some = append(some, e)
 		}
 	}
