@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -112,9 +113,7 @@ func (c *clinic) settings(t *testing.T, changes map[string]string) []string {
 		"FORETOP_KAFKA_BROKERS": server(t, "FORETOP_TEST_KAFKA"), "FORETOP_KAFKA_TOPICS": clinicTopic, "FORETOP_KAFKA_GROUP": clinicGroup,
 		"FORETOP_CLUSTER_NAME": "doctor", "FORETOP_STATE_DIR": filepath.Join(t.TempDir(), "state"),
 	}
-	for name, value := range changes {
-		env[name] = value
-	}
+	maps.Copy(env, changes)
 	return environment(env)
 }
 
@@ -242,9 +241,7 @@ func TestTheDoctorNamesWhatASecuredServerRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := map[string]string{"FORETOP_NAMESPACE": namespace, "FORETOP_ELASTICSEARCH_ADDRESSES": s.url, "FORETOP_ELASTICSEARCH_CA_FILE": server(t, "FORETOP_TEST_ELASTICSEARCH_CA")}
-			for k, v := range tt.changes {
-				settings[k] = v
-			}
+			maps.Copy(settings, tt.changes)
 			c.examined(t, c.settings(t, settings), tt.code, tt.parts...)
 		})
 	}
