@@ -119,6 +119,8 @@ func TestConformance(t *testing.T) {
 						return s
 					},
 					Put: u.put, DrainLimit: cfg.DrainTimeout, MaxEmits: connections,
+					// A segment of the queue that is not settled as a whole is judged again as a whole.
+					Repeats: cfg.QueueDir != "",
 					LeakOptions: []goleak.Option{ // the API server's, which ends after the test
 						goleak.IgnoreAnyFunction("github.com/foretop/foretop/sources/webhook.(*apiServer).run"),
 						goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
