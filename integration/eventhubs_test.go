@@ -47,7 +47,7 @@ func TestEveryFindingOfAKSIsStoredOnceWhateverHappens(t *testing.T) {
 		},
 		"workload identity": func(t *testing.T) (map[string]string, *entra) {
 			t.Helper()
-			e := newEntra(t, hubNamespace, 6*time.Second)
+			e := newEntra(t, hubNamespace, 15*time.Second)
 			env := e.environment()
 			env["FORETOP_EVENTHUBS_NAMESPACE"] = hubNamespace
 			return env, e
@@ -66,7 +66,7 @@ func TestEveryFindingOfAKSIsStoredOnceWhateverHappens(t *testing.T) {
 			h.stores(t, 1)
 			if authority != nil {
 				before := authority.issued.Load()
-				eventually(t, time.Minute, func(context.Context) error {
+				eventually(t, 2*time.Minute, func(context.Context) error {
 					if n := authority.issued.Load() - before; n < 3 {
 						return fmt.Errorf("%d tokens were asked for anew", n)
 					}

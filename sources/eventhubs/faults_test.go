@@ -55,6 +55,34 @@ func TestCutConnectionsAreMadeAnew(t *testing.T) {
 	c.stop()
 }
 
+func TestWhatIsSettledAfterTheConnectionsEndedIsSavedAndNotReadAgain(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	cl := n.producer()
+	put(t, cl, 0, 10)
+	c := start(t, withKey(t, n), Options{})
+	c.has(10)
+	eventually(t, "the positions are saved", func() bool { return saved(n, "foretop-insights") == 10 })
+	gate := make(chan struct{})
+	c.mu.Lock()
+	c.gate = gate
+	c.mu.Unlock()
+	put(t, cl, 10, 20)
+	c.has(30)
+	n.cut()
+	time.Sleep(700 * time.Millisecond) // the heartbeat has noticed, and the generation drains
+	close(gate)
+	eventually(t, "the positions are saved", func() bool { return saved(n, "foretop-insights") == 30 })
+	put(t, cl, 30, 10)
+	c.has(40)
+	c.stop()
+	for body, times := range c.seen {
+		if times > 1 {
+			t.Errorf("record %s came %d times", body, times)
+		}
+	}
+}
+
 // Over its throughput units the service answers late, and says how long to wait.
 func TestThrottlingSlowsReadingDownAndLosesNothing(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,7 @@ type consumer struct {
 
 	mu   sync.Mutex
 	seen map[string]int
+	gate chan struct{} // batches are settled when it is closed, if there is one
 }
 
 func start(t *testing.T, cfg Config, o Options) *consumer {
@@ -97,8 +98,16 @@ func (c *consumer) emit(_ context.Context, b *pipeline.Batch) error {
 	for _, r := range b.Records {
 		c.seen[string(r.Body)]++
 	}
+	gate := c.gate
 	c.mu.Unlock()
-	b.Done(nil)
+	if gate == nil {
+		b.Done(nil)
+		return nil
+	}
+	go func() {
+		<-gate
+		b.Done(nil)
+	}()
 	return nil
 }
 

@@ -115,7 +115,7 @@ func (g *generation) commit(all bool) error {
 	if len(positions) == 0 {
 		return nil
 	}
-	if err := g.gen.CommitOffsets(positions); err != nil {
+	if err := g.save(positions); err != nil {
 		g.src.metrics.commitFailed.Inc()
 		g.src.throttle.Log(slog.LevelWarn, "commit", "positions could not be saved, trying again",
 			"source", g.src.name, "generation", g.gen.ID, "error", err)
