@@ -146,7 +146,7 @@ func (g *generation) drain(over context.Context) {
 		}
 	}
 	if !evicted {
-		_ = g.commit(false) // counted and logged; what is not saved is read again
+		g.commitLast(start.Add(g.src.cfg.drainLimit()))
 	}
 	g.src.metrics.drainDuration.Observe(time.Since(start).Seconds())
 	if n := g.inflight(); n > 0 {
@@ -156,8 +156,24 @@ func (g *generation) drain(over context.Context) {
 	}
 }
 
-// drainCommit is the time between two signs of life in a drain.
-const drainCommit = 500 * time.Millisecond
+// commitLast saves what the drain has moved. What cut the generation's connection has often cut idle ones of the
+// pool too, which shows when they are used, so one failure is not the end before the drain's time is over.
+func (g *generation) commitLast(until time.Time) {
+	for range lastCommits {
+		if err := g.commit(false); err == nil || lost(err) || time.Now().After(until) {
+			return
+		}
+		time.Sleep(drainCommit / 5)
+	}
+	// Counted and logged; what is not saved is read again.
+}
+
+const (
+	// drainCommit is the time between two signs of life in a drain.
+	drainCommit = 500 * time.Millisecond
+	// lastCommits is how often the last positions are tried.
+	lastCommits = 4
+)
 
 // lost is true for the answers that say that our partitions are somebody else's already.
 func lost(err error) bool {
