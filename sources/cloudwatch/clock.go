@@ -13,7 +13,10 @@ import (
 
 // clock is AWS' time, measured by the Date of its answers. The bounds of what is read are times of events, which
 // AWS' clock made: with our own clock ahead, the sweep would come before the last events have.
-type clock struct{ skew atomic.Int64 }
+type clock struct {
+	skew  atomic.Int64
+	known atomic.Bool // it was measured
+}
 
 // skewTolerance is what a Date cannot tell: it has whole seconds, and the answer took its time.
 const skewTolerance = 2 * time.Second
@@ -47,4 +50,5 @@ func (c *clock) set(server, local time.Time) {
 		skew = 0
 	}
 	c.skew.Store(skew.Milliseconds())
+	c.known.Store(true)
 }

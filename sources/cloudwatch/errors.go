@@ -11,6 +11,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // kind says what to do about a failed call. Its text is a label of metrics.
@@ -25,11 +26,25 @@ const (
 	kindCredentials kind = "credentials" // somebody has to act, or they are renewed
 	kindClock       kind = "clock"       // somebody has to act
 	kindRefused     kind = "refused"     // AWS finds the request wrong
+	kindUnreachable kind = "unreachable" // again
 	kindTransient   kind = "error"       // again
 )
 
 // sure says that waiting alone will hardly cure it.
-func (k kind) sure() bool { return k != kindThrottled && k != kindToken && k != kindTransient }
+func (k kind) sure() bool {
+	return k != kindThrottled && k != kindToken && k != kindUnreachable && k != kindTransient
+}
+
+// cure is what to do about a failure of this kind; lacking is the answer to a missing permission.
+func (k kind) cure(lacking string) string {
+	switch k {
+	case kindDenied:
+		return lacking
+	case kindUnreachable:
+		return "see whether AWS can be reached from here: endpoints, proxy, network policy"
+	}
+	return ""
+}
 
 // failure is a failed call, for the person who reads it.
 type failure struct {
@@ -70,6 +85,10 @@ func explain(err error, action string, t *target, ahead time.Duration, paged boo
 	f := &failure{err: err, kind: kindTransient, text: fmt.Sprintf("%s on %s failed: %v", action, t.arn(), err)}
 	if c, ok := errors.AsType[*credentialsError](err); ok {
 		f.credentials(c, ahead)
+		return f
+	}
+	if sent, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		f.kind, f.text = kindUnreachable, fmt.Sprintf("%s: AWS cannot be reached: %v", action, sent.Err)
 		return f
 	}
 	api, ok := errors.AsType[smithy.APIError](err)

@@ -102,7 +102,7 @@ func (p *pass) page(ctx context.Context, token *string) (*cloudwatchlogs.FilterL
 		switch kindOf(err) {
 		case kindThrottled:
 			g.trouble(err)
-		case kindTransient:
+		case kindTransient, kindUnreachable:
 			if failed++; failed >= pageAttempts {
 				return nil, err
 			}

@@ -68,7 +68,7 @@ func (p *probe) credentials(ctx context.Context, t *target) bool {
 		p.bad(name, pipeline.CheckFailed, f.text, "")
 		return false
 	}
-	p.bad(name, pipeline.CheckWarning, "AWS does not say whose they are: "+f.text,
+	p.bad(name, pipeline.CheckWarning, "it is not known whose they are: "+f.text,
 		"open a way to STS, or name log groups by their ARNs, so that clusters have their full ids")
 	return true
 }
@@ -76,6 +76,7 @@ func (p *probe) credentials(ctx context.Context, t *target) bool {
 func (p *probe) clock() {
 	ahead := p.s.clock.ahead()
 	switch {
+	case !p.s.clock.known.Load(): // nothing answered, which the other checks say
 	case ahead.Abs() < time.Minute:
 		p.ok("clock", "this machine's clock agrees with AWS' to within %s", max(ahead.Abs(), skewTolerance))
 	default:
@@ -130,7 +131,7 @@ func (p *probe) class(ctx context.Context, g *group, name string) bool {
 	l, err := g.describe(ctx)
 	if err != nil {
 		f := explain(err, actionDescribe, g.t, p.s.clock.ahead(), false)
-		p.bad(name, pipeline.CheckWarning, "its class cannot be seen: "+f.text, "reading does not need this permission; prefixes do")
+		p.bad(name, pipeline.CheckWarning, "its class cannot be seen: "+f.text, f.kind.cure("reading does not need this permission; prefixes do"))
 		return true
 	}
 	if l == nil {
@@ -166,7 +167,7 @@ func (p *probe) streams(ctx context.Context, g *group, name string) int64 {
 	})
 	switch {
 	case err != nil:
-		p.bad(name+" streams", pipeline.CheckWarning, err.Error(), "reading does not need this permission; START=earliest does")
+		p.bad(name+" streams", pipeline.CheckWarning, err.Error(), kindOf(err).cure("reading does not need this permission; START=earliest does"))
 	case n == 0:
 		p.bad(name+" streams", pipeline.CheckFailed, "it has no log stream "+p.s.cfg.StreamPrefix+"*: audit logging is off",
 			"aws eks update-cluster-config --name CLUSTER --logging '{\"clusterLogging\":[{\"types\":[\"audit\"],\"enabled\":true}]}'")
@@ -199,7 +200,7 @@ func (p *probe) read(ctx context.Context, g *group, name string, newest int64) {
 	for range pages {
 		out, err := g.filter(ctx, in)
 		if err != nil {
-			p.bad(name+" reading", pipeline.CheckFailed, err.Error(), "allow "+actionFilter+" on "+g.t.arn()+":*")
+			p.bad(name+" reading", pipeline.CheckFailed, err.Error(), kindOf(err).cure("allow "+actionFilter+" on "+g.t.arn()+":*"))
 			return
 		}
 		for i := range out.Events {

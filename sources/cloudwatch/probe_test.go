@@ -115,6 +115,19 @@ func refuse(op string) func(*request) *apiError {
 	}
 }
 
+func TestAProbeWithoutAWaySaysSoAndClaimsNothing(t *testing.T) {
+	newService(t)
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	checks, _ := probed(t, settings(t, testGroup), 3)
+	finds(t, checks, pipeline.CheckFailed, "reading", "cannot be reached", "network policy")
+	for _, c := range checks {
+		if c.State == pipeline.CheckOK || strings.Contains(c.Fix, "allow ") {
+			t.Errorf("nothing answered, and it says %+v", c)
+		}
+	}
+}
+
 func TestAProbeOfAPrefixExaminesEachLogGroup(t *testing.T) {
 	s := newService(t)
 	s.group(testRegion, "/aws/eks/off/cluster")

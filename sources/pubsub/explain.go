@@ -12,7 +12,7 @@ import (
 // explain says what an error of the service means for the reading of a subscription, and what to do.
 func explain(subscription string, err error) error {
 	format := ""
-	switch status.Code(err) {
+	switch codeOf(err) {
 	case codes.NotFound:
 		format = "%s does not exist: create it, or correct SUBSCRIPTIONS: %w"
 	case codes.PermissionDenied:
@@ -29,6 +29,14 @@ func explain(subscription string, err error) error {
 		format = "%s: %w"
 	}
 	return fmt.Errorf(format, subscription, err)
+}
+
+// codeOf is the code of an answer, or of waiting for one in vain.
+func codeOf(err error) codes.Code {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return codes.DeadlineExceeded
+	}
+	return status.Code(err)
 }
 
 // lasting says that an error will not go away by waiting alone.

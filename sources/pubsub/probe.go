@@ -57,7 +57,9 @@ func (r *reader) probeProperties(ctx context.Context, report func(pipeline.Check
 		check.Fix = "grant roles/pubsub.viewer on the subscription to have its properties checked"
 	case err != nil:
 		check.State, check.Detail = pipeline.CheckFailed, explain(r.stream, err).Error()
-		check.Fix = "create the subscription on the topic of the log sink, or correct SUBSCRIPTIONS"
+		if codeOf(err) == codes.NotFound {
+			check.Fix = "create the subscription on the topic of the log sink, or correct SUBSCRIPTIONS"
+		}
 	default:
 		check.Detail = properties(sub)
 		if fixes := advice(sub); len(fixes) > 0 {
@@ -186,6 +188,9 @@ func (r *reader) probeSample(ctx context.Context, sub *pubsubpb.Subscription, li
 		return nil
 	case err != nil:
 		check.State, check.Detail = pipeline.CheckFailed, explain(r.stream, err).Error()
+		if codeOf(err) == codes.NotFound {
+			check.Fix = "create the subscription on the topic of the log sink, or correct SUBSCRIPTIONS"
+		}
 		return nil
 	}
 	records := make([]pipeline.Record, 0, len(answer.GetReceivedMessages()))
