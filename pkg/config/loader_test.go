@@ -212,7 +212,7 @@ func TestNamesThatKubernetesInjectsAreNoSettings(t *testing.T) {
 
 func TestSettingsOfWhatIsNotInUseAreProblems(t *testing.T) {
 	var a adapter
-	l := NewLoader([]string{"FORETOP_X_BROKERS=a:1", "FORETOP_Y_BROKERS_FILE=/b"})
+	l := NewLoader([]string{"FORETOP_X_BROKERS=a:1", "FORETOP_Y_BROKERS_FILE=/b", "FORETOP_Y_WAIT="}) // empty counts as not set
 	l.Fill("FORETOP_X", &a)
 	l.Inactive("FORETOP_Y", &adapter{}, "FORETOP_SINKS does not name y")
 	want := "FORETOP_Y_BROKERS_FILE has no effect: FORETOP_SINKS does not name y"

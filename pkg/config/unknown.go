@@ -30,7 +30,7 @@ func (l *Loader) unknown() []error {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		why, inactive := l.inactive[name]
 		switch {
-		case l.known[name]:
+		case l.known[name], inactive && l.env[name] == "": // empty counts as not set
 		case inactive:
 			problems = append(problems, fmt.Errorf("%s has no effect: %s", name, why))
 		default:

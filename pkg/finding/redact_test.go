@@ -125,25 +125,31 @@ func TestDeadLettersLoseTheirSecrets(t *testing.T) {
 
 func TestRedactIsLinear(t *testing.T) {
 	for _, unit := range []string{"eyJ", "eyJa.", `\`, `\"`, `"token":`, "token", "token ", "--password ", "://", "://a:b", "-----BEGIN ", "{", `{"data":{`, "AKIA", "Bearer ", `"data":"{`, "password=a ", "ghp_", "=", "\n", `\n`, "a\\"} {
-		var times [2]time.Duration
-		for i, size := range []int{1 << 16, 1 << 19} {
-			in := bytes.Repeat([]byte(unit), size/len(unit))
-			best := time.Hour
-			for range 3 {
-				start := time.Now()
-				out := Redact(in)
-				best = min(best, time.Since(start))
-				if len(out) > 8*len(in)+64 {
-					t.Fatalf("%q: %d bytes became %d", unit, len(in), len(out))
-				}
+		// Eight times the input: a quadratic scan would take 64 times as long. A machine that is busy with other things
+		// measures a single run wrong, so the best of each counts, and more runs are made until one shows it.
+		small, large := time.Hour, time.Hour
+		for range 20 {
+			small, large = min(small, redactTime(t, unit, 1<<16)), min(large, redactTime(t, unit, 1<<19))
+			if large <= 40*small+20*time.Millisecond {
+				break
 			}
-			times[i] = best
 		}
-		// Eight times the input: a quadratic scan would take 64 times as long.
-		if times[1] > 40*times[0]+20*time.Millisecond {
-			t.Errorf("%q: %v for 64 KiB, %v for 512 KiB", unit, times[0], times[1])
+		if large > 40*small+20*time.Millisecond {
+			t.Errorf("%q: %v for 64 KiB, %v for 512 KiB", unit, small, large)
 		}
 	}
+}
+
+func redactTime(t *testing.T, unit string, size int) time.Duration {
+	t.Helper()
+	in := bytes.Repeat([]byte(unit), size/len(unit))
+	start := time.Now()
+	out := Redact(in)
+	took := time.Since(start)
+	if len(out) > 8*len(in)+64 {
+		t.Fatalf("%q: %d bytes became %d", unit, len(in), len(out))
+	}
+	return took
 }
 
 func FuzzRedact(f *testing.F) {

@@ -258,7 +258,8 @@ func (m *partitionMeta) limits(value int) recordLimits {
 }
 
 func (m *partitionMeta) of(rec *record) map[string]string {
-	if !m.key && len(m.headers) == 0 {
+	cut := rec.size > len(rec.value)
+	if !m.key && len(m.headers) == 0 && !cut {
 		if rec.size < 0 {
 			return m.tombstone
 		}
@@ -267,6 +268,9 @@ func (m *partitionMeta) of(rec *record) map[string]string {
 	meta := map[string]string{"topic": m.topic}
 	if rec.size < 0 {
 		meta[pipeline.MetaTombstone] = "true"
+	}
+	if cut {
+		meta[pipeline.MetaOversize] = strconv.Itoa(rec.size)
 	}
 	if m.key && rec.key != nil {
 		meta["key"] = string(rec.key)

@@ -338,6 +338,17 @@ func TestABatchLargerThanTheAnswerShouldBeIsRead(t *testing.T) {
 	if n := metric(t, r, "foretop_source_cut_records_total"); n != 1 {
 		t.Errorf("%v records counted as cut, want 1", n)
 	}
+	for _, b := range one.got {
+		for _, rec := range b.Records {
+			want := ""
+			if len(rec.Body) == 100_000 {
+				want = "500000"
+			}
+			if got := rec.Meta[pipeline.MetaOversize]; got != want {
+				t.Errorf("a record of %d bytes says that it had %q, want %q", len(rec.Body), got, want)
+			}
+		}
+	}
 }
 
 func TestAnAnswerCutBeforeItsFirstBatchEndsIsAskedForLarger(t *testing.T) {
