@@ -22,7 +22,7 @@ const (
 	ClassTooMany             = "too_many"             // more items in one record than the limit
 	ClassUnsupportedEncoding = "unsupported_encoding" // binary, UTF-16, or a compression that is not read
 	ClassBadCompression      = "bad_compression"      // compressed data that does not decompress
-	ClassMissingFields       = "missing_fields"       // an audit event without verb or auditID
+	ClassMissingFields       = "missing_fields"       // an audit event without verb, or without what it was done to
 )
 
 // SkippedClasses and BrokenClasses are the closed sets, with what they mean, for documentation and metrics.
@@ -46,7 +46,7 @@ var (
 		{ClassTooMany, "more items in one record than the limit"},
 		{ClassUnsupportedEncoding, "binary, UTF-16, or a compression that is not read"},
 		{ClassBadCompression, "compressed data that does not decompress"},
-		{ClassMissingFields, "an audit event without verb or auditID"},
+		{ClassMissingFields, "an audit event without verb, or without anything that it was done to"},
 	}
 )
 

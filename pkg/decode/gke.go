@@ -9,7 +9,7 @@ import "bytes"
 // https://cloud.google.com/pubsub/docs/push#receive_push
 func (d *Decoder) google(o *object, sc *scope) (outcome, bool) {
 	switch {
-	case o.slot[keyProtoPayload] != 0 && (o.has(keyLogName) || o.has(keyInsertID)):
+	case o.slot[keyProtoPayload] != 0 && (o.has(keyLogName) || o.has(keyInsertID) || o.has(keyResource)):
 		return d.logEntry(o, sc), true
 	case o.has(keyLogName) && (o.has(keyJSONPayload) || o.has(keyTextPayload)):
 		return skipped(ClassOtherCategory), true
@@ -85,7 +85,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 		if o.cut {
 			return broken(ClassTruncated, "a Kubernetes audit entry is cut before it says who did what", o.b)
 		}
-		return broken(ClassMissingFields, "a Kubernetes audit entry without methodName or insertId", o.b)
+		return broken(ClassMissingFields, "a Kubernetes audit entry without methodName", o.b)
 	}
 	composed := &d.objects[d.level]
 	if _, v := d.scanObject(event, 0, composed); v != valueDone {

@@ -115,12 +115,16 @@ func (c *gkeEntry) uri(labels []byte) string {
 }
 
 // auditID is the audit id: the operation's, else insertId, which for a part of a split entry ends in the
-// part's number.
+// part's number. An archive may have dropped both.
 func (c *gkeEntry) auditID() []byte {
 	if id, ok := unquote(c.find(c.entry.raw(keyOperation), "id"), &c.scratch); ok && len(id) > 0 {
 		return id
 	}
 	id, _ := c.Decoder.text(c.entry, keyInsertID)
+	if len(id) == 0 && !c.entry.cut {
+		c.inferred = append(c.inferred, "auditID")
+		return c.derivedID(c.entry.b)
+	}
 	if !c.entry.has(keySplit) {
 		return id
 	}
@@ -213,8 +217,8 @@ func (c *gkeEntry) appendTime(b []byte) []byte {
 	return b
 }
 
-// appendAnnotations writes the labels. Where there are none, a grant tells that the request was allowed; that
-// it is missing tells nothing, since it follows how the request ended.
+// appendAnnotations writes the labels. Where there are none, a grant tells that the request was allowed, and so does
+// success; that a grant is missing tells nothing, since it follows how the request ended.
 func (c *gkeEntry) appendAnnotations(b, labels []byte) []byte {
 	if labels != nil {
 		return append(append(b, `,"annotations":`...), labels...)
@@ -222,7 +226,7 @@ func (c *gkeEntry) appendAnnotations(b, labels []byte) []byte {
 	switch {
 	case c.entry.cut:
 		c.miss("annotations")
-	case c.granted():
+	case c.granted() || c.succeeded():
 		c.inferred = append(c.inferred, "annotations")
 		return append(b, `,"annotations":{"`+event.AnnotationDecision+`":"allow"}`...)
 	case c.status.code != 401:
@@ -244,6 +248,29 @@ func (c *gkeEntry) granted() bool {
 		}
 		if !isTrue(c.find(info, "granted")) {
 			return false
+		}
+	}
+}
+
+// succeeded reports whether the entry says how the request ended, and that it ended well.
+func (c *gkeEntry) succeeded() bool {
+	told := c.payload.has(keyStatus) || c.payload.has(keyAuthorizationInfo) || c.status.exact
+	return told && c.status.code > 0 && c.status.code < 400
+}
+
+// denied reports whether the entry says of a right that it was not granted. Real entries leave that out.
+func (c *gkeEntry) denied() bool {
+	infos := c.payload.raw(keyAuthorizationInfo)
+	if len(infos) == 0 || infos[0] != '[' {
+		return false
+	}
+	for w := c.walk(infos); ; {
+		info, ok := w.element()
+		if !ok {
+			return false
+		}
+		if granted := c.find(info, "granted"); string(granted) == "false" || string(granted) == `"false"` {
+			return true
 		}
 	}
 }

@@ -273,3 +273,63 @@ func TestCutEntriesAreReadAsFarAsTheyGo(t *testing.T) {
 		t.Errorf("%d of the cuts behind byte %d of %d gave an event", events, at, len(whole))
 	}
 }
+
+// What archives and other tools keep of entries: the payload and the resource.
+func TestAnEntryThatAnArchiveHasShortenedIsReadAsFarAsItGoes(t *testing.T) {
+	const who = `"authenticationInfo":{"principalEmail":"alice@example.com"},"methodName":"io.k8s.core.v1.pods.exec.create","resourceName":"core/v1/namespaces/a/pods/p/exec","requestMetadata":{"callerIp":"203.0.113.24"}`
+	const where = `"resource":{"type":"k8s_cluster","labels":{"project_id":"p"}}`
+	for name, c := range map[string]struct {
+		payload, decision string
+		code              int
+	}{
+		"nothing of how it ended":    {who, "", 101},
+		"a right, nothing of how":    {who + `,"authorizationInfo":[{"permission":"io.k8s.core.v1.pods.exec.create"}]`, "allow", 101},
+		"a right that was refused":   {who + `,"authorizationInfo":[{"granted":false,"permission":"io.k8s.core.v1.pods.exec.create"}]`, "", 403},
+		"a status, and no rights":    {who + `,"status":{}`, "allow", 101},
+		"a status that tells of 403": {who + `,"status":{"code":7}`, "", 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := `{"protoPayload":{` + c.payload + `},` + where + `}`
+			e, it := decodeEntry(t, body)
+			if e.Annotations[event.AnnotationDecision] != c.decision || e.ResponseStatus == nil || e.ResponseStatus.Code != c.code {
+				t.Errorf("decision %q, status %+v", e.Annotations[event.AnnotationDecision], e.ResponseStatus)
+			}
+			if c.decision == "" && !slices.Contains(it.Envelope.Missing, "annotations") {
+				t.Errorf("the decision is not unknown: %q", it.Envelope.Missing)
+			}
+			again, _ := decodeEntry(t, body)
+			other, _ := decodeEntry(t, strings.Replace(body, "alice", "bob", 1))
+			if !strings.HasPrefix(e.AuditID, "sha256-") || e.AuditID != again.AuditID || e.AuditID == other.AuditID || !slices.Contains(it.Envelope.Inferred, "auditID") {
+				t.Errorf("ids %s, %s, %s; inferred %q", e.AuditID, again.AuditID, other.AuditID, it.Envelope.Inferred)
+			}
+		})
+	}
+}
+
+func TestAnEventThatAnArchiveHasShortenedIsReadAsFarAsItGoes(t *testing.T) {
+	const body = `{"kind":"Event","verb":"create","objectRef":{"resource":"pods","namespace":"a"},"responseStatus":{"code":%d}%s}`
+	for name, c := range map[string]struct {
+		code    int
+		more    string
+		missing bool
+	}{
+		"without a user":                    {201, "", true},
+		"without a user, not authenticated": {401, "", false},
+		"with one":                          {201, `,"user":{"username":"alice"}`, false},
+		"with an empty one":                 {403, `,"user":{}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, it := decodeEntry(t, fmt.Sprintf(body, c.code, c.more))
+			if !strings.HasPrefix(e.AuditID, "sha256-") || !slices.Contains(it.Envelope.Inferred, "auditID") {
+				t.Errorf("id %s, inferred %q", e.AuditID, it.Envelope.Inferred)
+			}
+			if slices.Contains(it.Envelope.Missing, "user") != c.missing {
+				t.Errorf("missing %q", it.Envelope.Missing)
+			}
+		})
+	}
+	items := decode(t, New(Options{}), `{"kind":"Event","apiVersion":"v1","reason":"Scheduled","involvedObject":{"kind":"Pod"}}`, nil)
+	if len(items) != 1 || items[0].Kind != Skipped {
+		t.Errorf("an event of another API group: %+v", items)
+	}
+}

@@ -2,6 +2,8 @@ package decode
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -38,10 +40,24 @@ func (d *Decoder) shapeOf(o *object) shape {
 		return shapeEvent
 	case hasKind && string(kind) == "EventList" && (audit || !hasVersion):
 		return shapeList
+	case hasKind && string(kind) == "Event" && o.has(keyVerb) && o.tellsWhat():
+		return shapeEvent // an archive that kept no version; events of other API groups have no verb
 	case hasKind && (string(kind) == "Event" || string(kind) == "EventList"):
 		return shapeOtherEvent
 	}
 	return shapeOther
+}
+
+// tellsWhat reports whether the event names what the request was for.
+func (o *object) tellsWhat() bool { return o.has(keyRequestURI) || o.has(keyObjectRef) }
+
+// derivedID stands for the audit id where an archive has dropped it: the same bytes have the same id, so that a
+// finding is stored once all the same.
+func (d *Decoder) derivedID(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	from := len(d.scratch)
+	d.scratch = hex.AppendEncode(append(d.scratch, "sha256-"...), sum[:16])
+	return d.scratch[from:]
 }
 
 // eventList decodes an audit EventList, as the webhook posts it.
@@ -74,8 +90,12 @@ func (d *Decoder) event(o *object, sc *scope, cut bool) outcome {
 	}
 	verb, _ := d.text(o, keyVerb)
 	id, _ := d.text(o, keyAuditID)
-	if len(verb) == 0 || len(id) == 0 && !cut {
-		return broken(ClassMissingFields, "an audit event without verb or auditID", o.b)
+	derived := len(id) == 0 && !cut
+	if len(verb) == 0 || derived && !o.tellsWhat() {
+		return broken(ClassMissingFields, "an audit event without verb, or without anything that it was done to", o.b)
+	}
+	if derived {
+		id = d.derivedID(o.b)
 	}
 	if d.full() {
 		return outcome{}
@@ -92,6 +112,16 @@ func (d *Decoder) event(o *object, sc *scope, cut bool) outcome {
 	env := &it.Envelope
 	env.Truncated = cut
 	d.edits.reset()
+	if derived {
+		env.Inferred = append(slices.Clip(env.Inferred), "auditID")
+		from := len(d.scratch)
+		d.scratch = appendQuoted(d.scratch, id)
+		d.edits.set(keyAuditID, d.scratch[from:])
+	}
+	if !o.has(keyUser) && !cut && !sc.composed && string(d.find(o.raw(keyResponseStatus), "code")) != "401" {
+		// API servers write an empty user where nobody was authenticated, so somebody on the way has dropped it.
+		env.Missing = append(slices.Clip(env.Missing), "user")
+	}
 	old := d.isOld(o, sc)
 	if o.foreign > 0 && !old && !sc.composed {
 		d.shipped(o, env)

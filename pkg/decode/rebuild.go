@@ -5,7 +5,7 @@ import "bytes"
 // edits are the members of an event that its canonical bytes have differently from the record.
 type edits struct {
 	n    int
-	list [8]edit
+	list [12]edit // as many as there are members that anything edits
 }
 
 type edit struct {
@@ -37,7 +37,7 @@ func (e *edits) index(id key) int {
 
 // editedNames are the names of the members that edits can add.
 var editedNames = map[key]string{
-	keyKind: "kind", keyAPIVersion: "apiVersion", keyLevel: "level", keyUser: "user", keyObjectRef: "objectRef",
+	keyAuditID: "auditID", keyKind: "kind", keyAPIVersion: "apiVersion", keyLevel: "level", keyUser: "user", keyObjectRef: "objectRef",
 	keyRequestReceived: "requestReceivedTimestamp", keyStageTimestamp: "stageTimestamp", keyAnnotations: "annotations",
 }
 
