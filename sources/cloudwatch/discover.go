@@ -67,7 +67,7 @@ func (r *runner) discover(t *target) error {
 			r.await(ends)
 			return nil
 		case err == nil:
-			s.health.well(t.arn())
+			s.health.Clear(t.arn())
 			attempt = 0
 			pipeline.Sleep(r.ctx, s.cfg.DiscoveryInterval)
 			continue
@@ -77,7 +77,7 @@ func (r *runner) discover(t *target) error {
 			return f
 		}
 		attempt++
-		s.health.trouble(t.arn(), f, f.kind.sure())
+		s.health.Note(t.arn(), f, f.kind.sure())
 		s.throttle.Log(warnLevel, t.arn(), "log groups cannot be listed", "source", s.name, "prefix", t.prefix, "region", t.route.region, "error", f)
 		if f.kind == kindCredentials {
 			if err := s.routes[t.route].renew(); err != nil {

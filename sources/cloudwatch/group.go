@@ -305,9 +305,9 @@ func (g *group) named() *target {
 // trouble reports what keeps the group from being read.
 func (g *group) trouble(err error) {
 	k := kindOf(err)
-	g.src.health.trouble(g.stream, err, k.sure())
+	g.src.health.Note(g.stream, err, k.sure())
 	g.src.throttle.Log(warnLevel, g.stream+"/"+string(k), "a log group cannot be read at present; it is tried again and nothing is left out",
 		"source", g.src.name, "log_group", g.t.name, "region", g.t.route.region, "error", err)
 }
 
-func (g *group) well() { g.src.health.well(g.stream) }
+func (g *group) well() { g.src.health.Clear(g.stream) }

@@ -181,7 +181,7 @@ func TestPositionsThatCannotBeSavedShowInHealthAndReadingGoesOn(t *testing.T) {
 	r.eventually("the log says it", func() bool { return strings.Contains(log.String(), "disk full") })
 	s.happen("e")
 	r.all("e")
-	if err := src.health.get(time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if err := src.health.Err(time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("Health is %v", err)
 	}
 }

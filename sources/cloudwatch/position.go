@@ -101,10 +101,10 @@ func (g *group) save(ctx context.Context) {
 	}
 	if err != nil {
 		g.src.metrics.saveFailed.Inc()
-		g.src.health.trouble("save", fmt.Errorf("positions cannot be saved: %w", err), false)
+		g.src.health.Note("save", fmt.Errorf("positions cannot be saved: %w", err), false)
 		g.src.throttle.Log(errorLevel, "save", "a position cannot be saved; nothing is lost, more is read again after a restart", "source", g.src.name, "log_group", g.t.name, "error", err)
 		return
 	}
 	g.saved = until
-	g.src.health.well("save")
+	g.src.health.Clear("save")
 }

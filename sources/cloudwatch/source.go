@@ -39,7 +39,7 @@ type Source struct {
 	log      *slog.Logger
 	throttle *pipeline.Throttle
 	metrics  *metrics
-	health   health
+	health   pipeline.Troubles
 	tuning   tuning
 
 	clock      clock
@@ -208,7 +208,7 @@ func (s *Source) newGroup(t *target, created int64) *group {
 }
 
 // Health is nil while all is well, and else what is wrong.
-func (s *Source) Health() error { return s.health.get(time.Now()) }
+func (s *Source) Health() error { return s.health.Err(time.Now()) }
 
 var (
 	_ pipeline.Source         = (*Source)(nil)

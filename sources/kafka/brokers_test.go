@@ -134,11 +134,11 @@ func TestAFailingFetchIsTriedAgainAndReportedOnlyWhenItLasts(t *testing.T) {
 		t.Errorf("health after a passing error: %v", err)
 	}
 	one.stop()
-	src.health.trouble("x", errNotHandled, false)
-	if err := src.health.get(time.Now()); err != nil {
+	src.health.Note("x", errNotHandled, false)
+	if err := src.health.Err(time.Now()); err != nil {
 		t.Errorf("fresh trouble is reported: %v", err)
 	}
-	if err := src.health.get(time.Now().Add(healthGrace)); err == nil {
+	if err := src.health.Err(time.Now().Add(pipeline.TroubleGrace)); err == nil {
 		t.Error("lasting trouble is not reported")
 	}
 }

@@ -231,7 +231,7 @@ func (g *generation) unstall() {
 			continue
 		}
 		s.metrics.stalls.Inc()
-		s.health.trouble(p.stream, errStalled, true)
+		s.health.Note(p.stream, errStalled, true)
 		s.log.Error("a partition with records to read makes no progress: connecting anew",
 			"source", s.name, "stream", p.stream, "for", s.cfg.StallTimeout)
 		s.transport.CloseIdleConnections()

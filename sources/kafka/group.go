@@ -47,12 +47,12 @@ func (s *Source) consume(ctx context.Context, names []string, emit pipeline.Emit
 			if refused >= s.tuning.refusals {
 				return err
 			}
-			s.health.trouble(groupKey, err, refused > 0)
+			s.health.Note(groupKey, err, refused > 0)
 			s.throttle.Log(slog.LevelWarn, groupKey, "joining the consumer group failed, trying again", "source", s.name, "error", err)
 			continue
 		}
 		refused = 0
-		s.health.well(groupKey)
+		s.health.Clear(groupKey)
 		s.metrics.rebalances.Inc()
 		if s.live(ctx, gen, emit) {
 			return nil

@@ -144,7 +144,7 @@ func (p *partition) read(ctx context.Context) {
 		err := p.step(ctx, wait)
 		if err == nil {
 			failures = 0
-			p.src.health.well(p.stream)
+			p.src.health.Clear(p.stream)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -189,7 +189,7 @@ func (p *partition) trouble(err error, failures int) time.Duration {
 	if _, ok := errors.AsType[kafka.Error](err); ok || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) || errors.Is(err, protocol.ErrNoLeader) {
 		p.src.forgetLeaders()
 	}
-	p.src.health.trouble(p.stream, fmt.Errorf("reading %s: %w", p.stream, err), kafkaconn.Refused(err))
+	p.src.health.Note(p.stream, fmt.Errorf("reading %s: %w", p.stream, err), kafkaconn.Refused(err))
 	level := slog.LevelWarn
 	if kafkaconn.Kind(err) == "connection_closed" && failures < 3 {
 		level = slog.LevelDebug // brokers close idle connections as a matter of course

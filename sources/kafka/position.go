@@ -55,7 +55,7 @@ func (p *partition) absolute(ctx context.Context, position int64) (int64, error)
 			}
 			continue
 		}
-		p.src.health.well(p.stream)
+		p.src.health.Clear(p.stream)
 		if position == kafka.LastOffset {
 			p.src.log.Info("no position is saved and START is latest: the records that are there are left out",
 				"source", p.src.name, "stream", p.stream, "records", end-first, "from", first, "to", end)

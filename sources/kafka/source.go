@@ -42,7 +42,7 @@ type Source struct {
 	log      *slog.Logger
 	throttle *pipeline.Throttle
 	metrics  *metrics
-	health   health
+	health   pipeline.Troubles
 	tuning   tuning
 
 	conn      *kafkaconn.Connector
@@ -152,12 +152,12 @@ func (s *Source) forgetLeaders() {
 }
 
 // Health is nil while all is well, and else what is wrong.
-func (s *Source) Health() error { return s.health.get(time.Now()) }
+func (s *Source) Health() error { return s.health.Err(time.Now()) }
 
 func (s *Source) setAssigned(partitions []*partition) {
 	s.mu.Lock()
 	for _, p := range s.partitions {
-		s.health.well(p.stream)
+		s.health.Clear(p.stream)
 	}
 	s.partitions = partitions
 	s.mu.Unlock()

@@ -55,7 +55,7 @@ func (t *topics) await(ctx context.Context) ([]string, error) {
 			return nil, ctx.Err()
 		case err != nil:
 			err = kafkaconn.Advise(err)
-			s.health.trouble(brokersKey, err, true)
+			s.health.Note(brokersKey, err, true)
 			s.throttle.Log(slog.LevelError, brokersKey, "the Kafka brokers cannot be used, trying again", "source", s.name, "error", err)
 			if !kafkaconn.Refused(err) {
 				refused = 0
@@ -64,7 +64,7 @@ func (t *topics) await(ctx context.Context) ([]string, error) {
 			}
 			s.transport.CloseIdleConnections() // it keeps an error as long as metadata
 		default:
-			s.health.well(brokersKey)
+			s.health.Clear(brokersKey)
 			if len(found) > 0 {
 				t.known, t.gone = found, 0
 				return slices.Sorted(maps.Keys(found)), nil
@@ -168,9 +168,9 @@ func (t *topics) complain(seen *sight) {
 	s := t.src
 	err := t.trouble(seen)
 	if err == nil {
-		s.health.well(topicsKey)
+		s.health.Clear(topicsKey)
 		return
 	}
-	s.health.trouble(topicsKey, err, true)
+	s.health.Note(topicsKey, err, true)
 	s.throttle.Log(slog.LevelError, topicsKey, s.terms.Topic+"s cannot be read, trying again", "source", s.name, "error", err)
 }

@@ -212,27 +212,3 @@ func TestAnAddThatDoesNotFitWaitsForTheOldest(t *testing.T) {
 		<-added
 	})
 }
-
-func TestHealthNamesWhatIsSureAtOnceAndTheRestWhenItLasts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var h health
-		h.trouble("b", fmt.Errorf("passing"), false)
-		if err := h.get(time.Now()); err != nil {
-			t.Errorf("at once: %v", err)
-		}
-		time.Sleep(healthGrace)
-		if err := h.get(time.Now()); err == nil || err.Error() != "passing" {
-			t.Errorf("after the grace: %v", err)
-		}
-		h.trouble("a", fmt.Errorf("sure"), true)
-		h.trouble("a", fmt.Errorf("still"), false)
-		if err := h.get(time.Now()); err == nil || err.Error() != "still" {
-			t.Errorf("sure trouble: %v", err)
-		}
-		h.well("a")
-		h.well("b")
-		if err := h.get(time.Now()); err != nil {
-			t.Errorf("all is well, and health is %v", err)
-		}
-	})
-}

@@ -41,7 +41,7 @@ type Source struct {
 	log      *slog.Logger
 	throttle *pipeline.Throttle
 	metrics  *metrics
-	health   health
+	health   pipeline.Troubles
 	watch    *watch
 	tuning   tuning
 
@@ -151,12 +151,12 @@ func (s *Source) disconnect() {
 }
 
 // Health is nil while all is well, and else what is wrong.
-func (s *Source) Health() error { return s.health.get(time.Now()) }
+func (s *Source) Health() error { return s.health.Err(time.Now()) }
 
 // trouble notes why a subscription cannot be read.
 func (s *Source) trouble(subscription string, err error) {
 	explained := explain(subscription, err)
-	s.health.trouble(subscription, explained, lasting(err))
+	s.health.Note(subscription, explained, lasting(err))
 	s.throttle.Log(slog.LevelWarn, "trouble/"+subscription, "a subscription cannot be read; trying again, nothing is lost while its retention lasts",
 		"source", s.name, "subscription", subscription, "error", explained)
 }
@@ -170,7 +170,7 @@ func (s *Source) failed(method, subscription string, err error) {
 }
 
 func (s *Source) working(subscription string) {
-	if s.health.well(subscription) {
+	if s.health.Clear(subscription) {
 		s.throttle.Forget("trouble/" + subscription)
 		s.log.Info("the subscription can be read again", "source", s.name, "subscription", subscription)
 	}

@@ -12,6 +12,8 @@ import (
 	"cloud.google.com/go/pubsub/v2/pstest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 func TestAMissingSubscriptionIsNamedAndTheOthersAreRead(t *testing.T) {
@@ -75,7 +77,7 @@ func TestWhatTheServiceRefusesIsExplained(t *testing.T) {
 			src := newSource(t, &pstest.Server{Addr: srv.addr}, settings(t), Options{})
 			run(t, src, (&sink{}).emit)
 			eventually(t, 10*time.Second, "health says why", func() bool {
-				err := src.health.get(time.Now().Add(healthGrace))
+				err := src.health.Err(time.Now().Add(pipeline.TroubleGrace))
 				return err != nil && strings.Contains(err.Error(), tt.want) && strings.Contains(err.Error(), auditSub)
 			})
 			if sure := src.Health() != nil; sure != tt.sure {
@@ -90,7 +92,7 @@ func TestWhatTheServiceRefusesIsExplained(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("it is not read when the refusals end")
 			}
-			if err := src.health.get(time.Now().Add(healthGrace)); err != nil {
+			if err := src.health.Err(time.Now().Add(pipeline.TroubleGrace)); err != nil {
 				t.Errorf("well again, and health says %v", err)
 			}
 		})
@@ -107,7 +109,7 @@ func TestAnAddressWhereNobodyAnswersIsTroubleUntilSomebodyDoes(t *testing.T) {
 	src := newSource(t, &pstest.Server{Addr: "localhost:" + strconv.Itoa(port)}, settings(t), Options{})
 	run(t, src, (&sink{}).emit)
 	eventually(t, 10*time.Second, "health says that nobody answers", func() bool {
-		err := src.health.get(time.Now().Add(healthGrace))
+		err := src.health.Err(time.Now().Add(pipeline.TroubleGrace))
 		return err != nil && strings.Contains(err.Error(), "does not answer")
 	})
 	if err := src.Health(); err != nil {
@@ -133,7 +135,7 @@ func TestAServiceThatIsAwayDoesNotKeepTheSourceFromEnding(t *testing.T) {
 	if err := srv.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the outage is noticed", func() bool { return src.health.get(time.Now().Add(healthGrace)) != nil })
+	eventually(t, 10*time.Second, "the outage is noticed", func() bool { return src.health.Err(time.Now().Add(pipeline.TroubleGrace)) != nil })
 	time.Sleep(time.Second)
 	r.end(t, 3*time.Second)
 }
