@@ -42,6 +42,12 @@ func sample() []map[string]any {
 		if i%10 > 0 { // some callers are not known, some clusters are nobody's service
 			f["user.name"] = fmt.Sprintf("user-%d", i%7)
 			f["foretop.provider"] = []string{"eks", "gke", "aks"}[i%3]
+			f["source.geo.country_name"] = []string{"Netherlands", "Chile"}[i%2]
+			f["source.as.organization.name"] = fmt.Sprintf("Network %d", i%3)
+		}
+		if i%4 == 1 { // who is behind a name is known of some
+			f["foretop.identity.session_name"] = fmt.Sprintf("session-%d", i%5)
+			f["foretop.identity.shared_reason"] = []string{"admin_certificate", "session_default"}[i/4%2]
 		}
 		out = append(out, f)
 	}
@@ -249,7 +255,7 @@ func checkBuckets(t *testing.T, n *node, stream string, all []map[string]any, l 
 	}
 	got := make(map[string]int)
 	root := ask(t, n, stream, aggs)
-	collect(&root, nil, got)
+	collect(&root, nil, len(fields), got)
 	want := make(map[string]int)
 	for _, f := range all {
 		var key []string
@@ -266,20 +272,24 @@ func checkBuckets(t *testing.T, n *node, stream string, all []map[string]any, l 
 			want[strings.Join(key, " / ")]++
 		}
 	}
+	if len(want) == 0 {
+		t.Errorf("by %v: the sample has nothing to show", fields)
+	}
 	if !maps.Equal(got, want) {
 		t.Errorf("by %v: %v, want %v", fields, got, want)
 	}
 }
 
-// collect counts the deepest buckets, by the names on the way to them.
-func collect(b *bucket, path []string, into map[string]int) {
+// collect counts the buckets at a depth, by the names on the way to them. Above, what lacks a deeper field is counted
+// too.
+func collect(b *bucket, path []string, depth int, into map[string]int) {
 	for _, next := range b.Next.Buckets {
 		here := append(slices.Clone(path), next.name())
-		if len(next.Next.Buckets) == 0 {
+		if len(here) == depth {
 			into[strings.Join(here, " / ")] = next.Count
 			continue
 		}
-		collect(&next, here, into)
+		collect(&next, here, depth, into)
 	}
 }
 
