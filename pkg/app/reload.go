@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // RuleWatch holds the rules in force and replaces them when their files change. A set that cannot be
@@ -80,14 +82,7 @@ const settleDelay = time.Second
 func (w *RuleWatch) Run(ctx context.Context, interval time.Duration) {
 	var pending [sha256.Size]byte
 	wait := interval
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+	for pipeline.Sleep(ctx, wait) {
 		in, err := w.options.read()
 		switch {
 		case err != nil:

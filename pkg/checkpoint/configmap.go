@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,14 +157,7 @@ func (c *ConfigMap) Keys(ctx context.Context, prefix string) ([]string, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var keys []string
-	for key := range c.values {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys, c.usable()
+	return keysWith(c.values, prefix), c.usable()
 }
 
 // Close implements Store. Writes that are still waiting fail.

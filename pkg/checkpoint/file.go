@@ -11,8 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -198,14 +196,7 @@ func (f *File) Delete(_ context.Context, key string) error {
 func (f *File) Keys(_ context.Context, prefix string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var keys []string
-	for key := range f.values {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys, f.usable()
+	return keysWith(f.values, prefix), f.usable()
 }
 
 // Close implements Store.

@@ -2,9 +2,7 @@ package checkpoint
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -49,8 +47,7 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 func (m *Memory) Keys(_ context.Context, prefix string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	keys := slices.Sorted(maps.Keys(m.values))
-	return slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, prefix) }), nil
+	return keysWith(m.values, prefix), nil
 }
 
 // Close implements Store.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -74,4 +75,16 @@ func check(key string, value []byte) error {
 		return fmt.Errorf("checkpoint: key %s: the value is not UTF-8 text", key)
 	}
 	return nil
+}
+
+// keysWith are the keys that start with prefix, sorted.
+func keysWith[V any](values map[string]V, prefix string) []string {
+	var keys []string
+	for key := range values {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -223,10 +223,11 @@ func (c *gkeEntry) appendAnnotations(b, labels []byte) []byte {
 	if labels != nil {
 		return append(append(b, `,"annotations":`...), labels...)
 	}
+	granted, _ := c.grants()
 	switch {
 	case c.entry.cut:
 		c.miss("annotations")
-	case c.granted() || c.succeeded():
+	case granted || c.succeeded():
 		c.inferred = append(c.inferred, "annotations")
 		return append(b, `,"annotations":{"`+event.AnnotationDecision+`":"allow"}`...)
 	case c.status.code != 401:
@@ -235,20 +236,22 @@ func (c *gkeEntry) appendAnnotations(b, labels []byte) []byte {
 	return b
 }
 
-func (c *gkeEntry) granted() bool {
+// grants reads authorizationInfo: all is true if it names rights and says of each that it was granted, refused if
+// it says of one that it was not. Real entries leave a refusal out.
+func (c *gkeEntry) grants() (all, refused bool) {
 	infos := c.payload.raw(keyAuthorizationInfo)
 	if len(infos) == 0 || infos[0] != '[' {
-		return false
+		return false, false
 	}
-	granted := false
-	for w := c.walk(infos); ; granted = true {
+	w := c.walk(infos)
+	for n := 0; ; n++ {
 		info, ok := w.element()
 		if !ok {
-			return granted
+			return all && n > 0, refused
 		}
-		if !isTrue(c.find(info, "granted")) {
-			return false
-		}
+		granted := c.find(info, "granted")
+		all = isTrue(granted) && (all || n == 0)
+		refused = refused || string(granted) == "false" || string(granted) == `"false"`
 	}
 }
 
@@ -256,23 +259,6 @@ func (c *gkeEntry) granted() bool {
 func (c *gkeEntry) succeeded() bool {
 	told := c.payload.has(keyStatus) || c.payload.has(keyAuthorizationInfo) || c.status.exact
 	return told && c.status.code > 0 && c.status.code < 400
-}
-
-// denied reports whether the entry says of a right that it was not granted. Real entries leave that out.
-func (c *gkeEntry) denied() bool {
-	infos := c.payload.raw(keyAuthorizationInfo)
-	if len(infos) == 0 || infos[0] != '[' {
-		return false
-	}
-	for w := c.walk(infos); ; {
-		info, ok := w.element()
-		if !ok {
-			return false
-		}
-		if granted := c.find(info, "granted"); string(granted) == "false" || string(granted) == `"false"` {
-			return true
-		}
-	}
 }
 
 // appendBody writes a body without the type mark that the entry adds to it. A body that is not there may have

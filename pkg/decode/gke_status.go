@@ -31,9 +31,11 @@ func (c *gkeEntry) readStatus() gkeStatus {
 		s.code = 0
 		return s
 	}
-	if status == nil && c.denied() {
-		s.code = 403
-		return s
+	if status == nil {
+		if _, refused := c.grants(); refused {
+			s.code = 403
+			return s
+		}
 	}
 	s.code = httpStatus(c.number(c.find(status, "code")), &c.ref)
 	s.exact = s.code == 200 && c.ref.verb == "patch" && c.createdLongBefore()

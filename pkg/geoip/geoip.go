@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foretop/foretop/pkg/finding"
+	"github.com/foretop/foretop/pkg/pipeline"
 )
 
 // Options name the files; an empty path is a database that is not used.
@@ -142,14 +143,7 @@ const settleDelay = time.Second
 // Run looks for replaced files every interval until ctx ends. A file that cannot be used leaves the old one in use.
 func (d *Databases) Run(ctx context.Context, interval time.Duration) {
 	wait := interval
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+	for pipeline.Sleep(ctx, wait) {
 		wait = interval
 		for _, f := range d.files() {
 			if d.refresh(f) == changing {

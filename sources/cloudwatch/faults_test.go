@@ -13,10 +13,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 // open makes a running source for the usual log group.
-func open(t *testing.T, cfg Config) (*reader, *logText, *prometheus.Registry) {
+func open(t *testing.T, cfg Config) (*reader, *sourcetest.Log, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	src, log := newSource(t, cfg, Options{Store: newStore(t), Registerer: registry})

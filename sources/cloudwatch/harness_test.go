@@ -1,7 +1,6 @@
 package cloudwatch
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/foretop/foretop/pkg/checkpoint"
 	"github.com/foretop/foretop/pkg/config"
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 // settings are those of the tests: everything a thousand times faster.
@@ -35,9 +35,9 @@ func settings(t *testing.T, groups ...string) Config {
 }
 
 // newSource makes a source that retries quickly. Its log is returned with it.
-func newSource(t *testing.T, cfg Config, o Options) (*Source, *logText) {
+func newSource(t *testing.T, cfg Config, o Options) (*Source, *sourcetest.Log) {
 	t.Helper()
-	text := &logText{}
+	text := &sourcetest.Log{}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(text, nil))
 	}
@@ -57,24 +57,6 @@ func newStore(t *testing.T) *checkpoint.File {
 	}
 	t.Cleanup(func() { store.Close() })
 	return store
-}
-
-// logText collects what is logged while a test reads it.
-type logText struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // reader runs a source and settles what it hands on.

@@ -1,7 +1,6 @@
 package eventhubs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/foretop/foretop/pkg/config"
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,7 +63,7 @@ type consumer struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	err    error
-	log    *logs
+	log    *sourcetest.Log
 
 	mu   sync.Mutex
 	seen map[string]int
@@ -72,7 +72,7 @@ type consumer struct {
 
 func start(t *testing.T, cfg Config, o Options) *consumer {
 	t.Helper()
-	c := &consumer{t: t, ended: make(chan struct{}), seen: make(map[string]int), log: &logs{}}
+	c := &consumer{t: t, ended: make(chan struct{}), seen: make(map[string]int), log: &sourcetest.Log{}}
 	o.Logger = slog.New(slog.NewTextHandler(c.log, nil))
 	var err error
 	if c.src, err = New(cfg, o); err != nil {
@@ -174,37 +174,8 @@ func put(t *testing.T, cl *kgo.Client, first, n int) {
 	}
 }
 
-// logs collects what a source logs.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // fakes are the goroutines of the namespace and the producer of a test, which end after it.
-var fakes = []goleak.Option{
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*Cluster).run"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*broker).listen"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func2"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func1"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).write"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).updateMetadataLoop"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).reapConnectionsLoop"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).pushMetrics"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*brokerCxn).handleResps"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*broker).handleReqs"),
+var fakes = append([]goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/foretop/foretop/sources/eventhubs.(*namespace).welcome"),
 	goleak.IgnoreAnyFunction("github.com/foretop/foretop/sources/eventhubs.(*namespace).welcome.func1"),
-}
+}, sourcetest.KafkaFakes...)

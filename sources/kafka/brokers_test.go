@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 // commitAt saves a position of partition 0 for the group, which must have no members.
@@ -145,8 +146,8 @@ func TestAFailingFetchIsTriedAgainAndReportedOnlyWhenItLasts(t *testing.T) {
 
 func TestAMissingTopicIsAwaitedAndNamed(t *testing.T) {
 	c := newCluster(t)
-	var l logs
-	src := newSource(t, settings(t, c.ListenAddrs(), "audit", "other"), Options{Logger: l.logger()})
+	var l sourcetest.Log
+	src := newSource(t, settings(t, c.ListenAddrs(), "audit", "other"), Options{Logger: l.Logger()})
 	one := start(t, src, accept)
 	eventually(t, "health names the topics", func() bool {
 		err := src.Health()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/foretop/foretop/pkg/pipeline"
 	"github.com/foretop/foretop/sources/sourcetest"
@@ -36,22 +35,7 @@ func TestConformance(t *testing.T) {
 			DrainLimit:   cfg.DrainTimeout,
 			SaveInterval: cfg.CommitInterval,
 			MaxEmits:     2,
-			LeakOptions:  fakes,
+			LeakOptions:  sourcetest.KafkaFakes,
 		}
 	})
-}
-
-// fakes are the goroutines of the broker and the producer of a test, which end after it.
-var fakes = []goleak.Option{
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*Cluster).run"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*broker).listen"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func2"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read.func1"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).write"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).updateMetadataLoop"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).reapConnectionsLoop"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).pushMetrics"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*brokerCxn).handleResps"),
-	goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*broker).handleReqs"),
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 // newAudit is a cluster with one topic, and its producer's records 0 to n-1 spread evenly.
@@ -335,8 +336,8 @@ func TestTheMembersOfAGroupShareEvenly(t *testing.T) {
 func TestAnotherProtocolInTheGroupIsNamed(t *testing.T) {
 	c := newAudit(t, 1, 1)
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.InconsistentGroupProtocol, Count: 2})
-	var l logs
-	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.logger()}), accept)
+	var l sourcetest.Log
+	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.Logger()}), accept)
 	one.records(0, 1)
 	if !strings.Contains(l.String(), "something else than Foretop uses the consumer group foretop") {
 		t.Errorf("log:\n%s", l.String())

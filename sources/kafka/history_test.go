@@ -58,7 +58,7 @@ func TestHistoryKeepsTheContractOfSources(t *testing.T) {
 					}
 				}
 			},
-			DrainLimit: cfg.DrainTimeout, MaxEmits: 2, LeakOptions: fakes, Finite: true, Volatile: true,
+			DrainLimit: cfg.DrainTimeout, MaxEmits: 2, LeakOptions: sourcetest.KafkaFakes, Finite: true, Volatile: true,
 		}
 	})
 }

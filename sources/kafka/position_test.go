@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 func TestRecordsDeletedBeforeTheyWereReadAreCountedAndNamed(t *testing.T) {
@@ -22,9 +24,9 @@ func TestRecordsDeletedBeforeTheyWereReadAreCountedAndNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var l logs
+	var l sourcetest.Log
 	r := prometheus.NewRegistry()
-	two := start(t, newSource(t, cfg, Options{Logger: l.logger(), Registerer: r}), accept)
+	two := start(t, newSource(t, cfg, Options{Logger: l.Logger(), Registerer: r}), accept)
 	two.records(130, 20)
 	if two.count() != 20 {
 		t.Errorf("%d records, want the 20 that are left", two.count())
@@ -142,9 +144,9 @@ func TestATopicMadeAnewIsReadFromTheConfiguredStart(t *testing.T) {
 			commitAt(t, c.ListenAddrs(), "audit", 100)
 
 			cfg.Start = tt.start
-			var l logs
+			var l sourcetest.Log
 			r := prometheus.NewRegistry()
-			two := start(t, newSource(t, cfg, Options{Logger: l.logger(), Registerer: r}), accept)
+			two := start(t, newSource(t, cfg, Options{Logger: l.Logger(), Registerer: r}), accept)
 			eventually(t, "the reset is noticed", func() bool { return metric(t, r, "foretop_source_position_resets_total") == 1 })
 			eventually(t, "the new position is saved", func() bool { return committed(c, "foretop", "audit", 0) == 5 })
 			produce(t, cl, "audit", 0, 1005, 1)
@@ -189,8 +191,8 @@ func TestStartLatestSkipsWhatIsThereOnceAndSaysSo(t *testing.T) {
 	c := newAudit(t, 1, 100)
 	cfg := settings(t, c.ListenAddrs(), "audit")
 	cfg.Start = StartLatest
-	var l logs
-	one := start(t, newSource(t, cfg, Options{Logger: l.logger()}), accept)
+	var l sourcetest.Log
+	one := start(t, newSource(t, cfg, Options{Logger: l.Logger()}), accept)
 	eventually(t, "the start is saved at once, so that a crash cannot skip more", func() bool {
 		return committed(c, "foretop", "audit", 0) == 100
 	})

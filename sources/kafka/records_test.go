@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 // kafka-go's Reader delivers markers and aborted records under either isolation.
@@ -231,9 +232,9 @@ func TestADamagedBatchIsHandedOnAsOneRecordAndReadingGoesOn(t *testing.T) {
 		}
 		return nil, 0
 	})
-	var l logs
+	var l sourcetest.Log
 	r := prometheus.NewRegistry()
-	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.logger(), Registerer: r}), accept)
+	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.Logger(), Registerer: r}), accept)
 	one.until("what is behind comes", func() bool { return one.seen["twenty-nine"] > 0 })
 	eventually(t, "the position passes it", func() bool { return committed(c, "foretop", "audit", 0) == 30 })
 	one.stop()
@@ -267,8 +268,8 @@ func TestABatchOfAnUnknownFormatIsNeverPassed(t *testing.T) {
 		fetches++
 		return raw, 10
 	})
-	var l logs
-	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.logger()}), accept)
+	var l sourcetest.Log
+	one := start(t, newSource(t, settings(t, c.ListenAddrs(), "audit"), Options{Logger: l.Logger()}), accept)
 	time.Sleep(2 * time.Second)
 	one.stop()
 	if one.count() != 0 || committed(c, "foretop", "audit", 0) > 0 {

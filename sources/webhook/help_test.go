@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -26,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/foretop/foretop/pkg/pipeline"
+	"github.com/foretop/foretop/sources/sourcetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -200,27 +200,10 @@ type server struct {
 	t      *testing.T
 	source *Source
 	url    string
-	log    *logBuffer
+	log    *sourcetest.Log
 	cancel context.CancelFunc
 	ended  chan error
 	ca     *authority
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // plain is a configuration without TLS on loopback, with the token.
@@ -231,7 +214,7 @@ func plain() Config {
 // serve runs a source until the test ends.
 func serve(t *testing.T, cfg Config, emit pipeline.Emit, o ...func(*Options)) *server {
 	t.Helper()
-	s := &server{t: t, log: &logBuffer{}, ended: make(chan error, 1)}
+	s := &server{t: t, log: &sourcetest.Log{}, ended: make(chan error, 1)}
 	address := make(chan net.Addr, 1)
 	options := Options{Name: "test", Cluster: "prod", Logger: slog.New(slog.NewTextHandler(s.log, nil)), Listening: func(a net.Addr) { address <- a }}
 	for _, change := range o {
