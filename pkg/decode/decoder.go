@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 
 	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
 // Options are the limits of a Decoder, and where the cluster's name comes from. Zero limits mean the
@@ -72,6 +73,10 @@ type Decoder struct {
 	zipped  int          // how many of them are in use
 	cluster clusterCache
 
+	texts      []*text // a stack
+	inside     int     // how many of them are in use
+	canonIndex jsonindex.Index
+
 	missing, inferred []string // those of the current event, where they differ from event to event
 }
 
@@ -86,7 +91,7 @@ func New(o Options) *Decoder {
 // tombstone.
 func (d *Decoder) Decode(body []byte, meta map[string]string, emit func(*Item)) {
 	d.body, d.meta, d.emit = body, meta, emit
-	d.sole, d.count, d.level, d.zipped = false, 0, 0, 0
+	d.sole, d.count, d.level, d.zipped, d.inside = false, 0, 0, 0, 0
 	d.twins, d.members, d.scratch, d.built = d.twins[:0], d.members[:0], d.scratch[:0], d.built[:0]
 	d.seen.reset()
 	d.cluster.reset()
@@ -118,4 +123,8 @@ func (d *Decoder) releaseLarge() {
 	for i := range d.unzips {
 		d.unzips[i].release(keep)
 	}
+	for _, t := range d.texts {
+		t.index.Release(keep)
+	}
+	d.canonIndex.Release(keep)
 }

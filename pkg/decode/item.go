@@ -3,7 +3,10 @@
 // class, never an error.
 package decode
 
-import "github.com/foretop/foretop/pkg/event"
+import (
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/jsonindex"
+)
 
 // Kind is what became of a stretch of a record.
 type Kind int
@@ -27,6 +30,9 @@ type Item struct {
 	// For a truncated event it is the readable prefix, closed. It may hold members of a shipper beside
 	// the event's own.
 	Canonical []byte
+	// Index is that of the text that Canonical stands in at Root, and knows the ends of all containers in it.
+	Index *jsonindex.Index
+	Root  int
 	Envelope  event.Envelope
 	// Class is one of SkippedClasses or BrokenClasses.
 	Class string

@@ -141,6 +141,7 @@ func (d *Decoder) event(o *object, sc *scope, cut bool) outcome {
 		d.canon = d.rebuild(d.canon[:0], o)
 		it.Canonical = d.canon
 	}
+	it.Index, it.Root = d.indexed(o, it.Canonical)
 	d.send(it)
 	return outcome{events: 1}
 }

@@ -1,6 +1,10 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/foretop/foretop/pkg/jsonindex"
+)
 
 // span is a stretch of an object's bytes.
 type span struct{ from, to int }
@@ -24,6 +28,12 @@ type object struct {
 	foreign int
 	// entered is the value that is being decoded now: it is not "around" the event.
 	entered span
+
+	// index is that of the text that the object stands in at root, nil if it was not read by one. It knows the ends
+	// of the object's containers until its next walk.
+	index *jsonindex.Index
+	root  int
+	walk  uint32
 }
 
 // maxMembers bounds the members of one object, since each costs memory beside its bytes.
@@ -57,8 +67,11 @@ func (o *object) at(s span) []byte { return o.b[s.from:s.to] }
 // scanObject reads the object whose brace is b[i] into o, validating all of it. It returns the position
 // behind it, or that of the fault. After a fault o holds what came before it.
 func (d *Decoder) scanObject(b []byte, i int, o *object) (int, verdict) {
-	first := len(d.members)
 	*o = object{}
+	if end, ok := d.scanSound(b, i, o); ok {
+		return end, valueDone
+	}
+	first := len(d.members)
 	end, v := d.scanMembers(b, i, o)
 	stop := end
 	if v != valueDone {
@@ -94,11 +107,7 @@ func (d *Decoder) scanMembers(b []byte, start int, o *object) (int, verdict) {
 				return from, valueMany
 			}
 			m.value = span{from - start, end - start}
-			d.members = append(d.members, m)
-			o.slot[m.id] = int32(len(d.members) - first)
-			if m.id == keyOther || m.id > lastEventKey {
-				o.foreign++
-			}
+			o.add(d, first, m)
 		}
 		if v != valueDone {
 			return end, v

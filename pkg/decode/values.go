@@ -31,6 +31,8 @@ func (d *Decoder) sequence(b []byte, sc *scope) outcome {
 	if i == len(b) {
 		return skipped(ClassEmpty)
 	}
+	d.enter(b)
+	defer d.leave()
 	for alone := true; i < len(b) && !d.full(); alone = false {
 		end, out := d.value(b, i, sc)
 		next := skipSpace(b, end)

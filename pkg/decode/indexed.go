@@ -1,0 +1,98 @@
+package decode
+
+import "github.com/foretop/foretop/pkg/jsonindex"
+
+// text is a stretch of bytes that values stand in: the record, or what an encoding in it held. Its index is made
+// when the first object is read.
+type text struct {
+	bytes  []byte
+	index  jsonindex.Index
+	loaded bool
+}
+
+// enter makes b the text that values are read from, until leave.
+func (d *Decoder) enter(b []byte) {
+	if d.inside == len(d.texts) {
+		d.texts = append(d.texts, new(text))
+	}
+	t := d.texts[d.inside]
+	t.bytes, t.loaded = b, false
+	d.inside++
+}
+
+func (d *Decoder) leave() {
+	d.inside--
+	d.texts[d.inside].bytes = nil
+}
+
+// indexOf gives the index of the text that b is part of, and where b stands in it; nil if b lies in a buffer of the
+// decoder's own.
+func (d *Decoder) indexOf(b []byte) (x *jsonindex.Index, at int) {
+	if d.inside == 0 || len(b) == 0 {
+		return nil, 0
+	}
+	t := d.texts[d.inside-1]
+	// No slice of a text has a limit to its capacity, so the difference of capacities is the offset.
+	at = cap(t.bytes) - cap(b)
+	if at < 0 || at >= len(t.bytes) || &t.bytes[at] != &b[0] {
+		return nil, 0
+	}
+	if !t.loaded {
+		if !t.index.Load(t.bytes) {
+			return nil, 0
+		}
+		t.loaded = true
+	}
+	return &t.index, at
+}
+
+// scanSound is scanObject for an object that is valid and whole, by the index of the text around it. ok is false for
+// every other: what is wrong with it, and where, is for the scanner to say.
+func (d *Decoder) scanSound(b []byte, i int, o *object) (end int, ok bool) {
+	x, at := d.indexOf(b)
+	if x == nil {
+		return 0, false
+	}
+	root := at + i
+	end, ok = x.Value(root, d.scan.maxDepth+1)
+	if !ok || end > at+len(b) {
+		return 0, false
+	}
+	first := len(d.members)
+	for m := x.Members(root); m.Next(); {
+		if len(d.members)-first >= maxMembers {
+			d.members = d.members[:first]
+			*o = object{}
+			return 0, false
+		}
+		o.add(d, first, member{
+			name:  span{m.Key - root, m.KeyEnd - root},
+			value: span{m.Value - root, m.End - root},
+			id:    d.memberKey(x.Text()[m.Key:m.KeyEnd]),
+		})
+	}
+	end -= at
+	o.b, o.members = b[i:end], d.members[first:]
+	o.index, o.root, o.walk = x, root, x.Walks()
+	return end, true
+}
+
+// add appends a member. first is where the object's members begin.
+func (o *object) add(d *Decoder, first int, m member) {
+	d.members = append(d.members, m)
+	o.slot[m.id] = int32(len(d.members) - first)
+	if m.id == keyOther || m.id > lastEventKey {
+		o.foreign++
+	}
+}
+
+// indexed gives the index of canonical bytes and where they stand in its text. o is the object that they were made
+// of: where nothing was changed its own index serves.
+func (d *Decoder) indexed(o *object, canonical []byte) (x *jsonindex.Index, root int) {
+	if d.edits.n == 0 && o.index != nil && o.index.Walks() == o.walk {
+		return o.index, o.root
+	}
+	d.canonIndex.Load(canonical)
+	d.canonIndex.Value(0, d.opts.MaxDepth)
+	return &d.canonIndex, 0
+}
