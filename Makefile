@@ -31,9 +31,11 @@ vet:
 	go vet ./...
 	go vet -tags integration ./integration/...
 	go vet -tags kube ./integration/kube
+	cd integration/bench && go vet ./... && go vet -tags integration ./...
 
 lint: $(GOLANGCI_LINT) ## .golangci.yml; the linter is built once into the cache
 	$(GOLANGCI_LINT) run ./...
+	cd integration/bench && $(GOLANGCI_LINT) run -c ../../.golangci.yml ./...
 
 $(GOLANGCI_LINT):
 	.ci/tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 $@
@@ -71,8 +73,8 @@ docs: ## the generated reference
 docs-check: ## fails when the committed reference is not what the code says
 	diff -u docs/reference/configuration.md <(go run ./cmd/foretop config --markdown)
 
-bench: ## benchmarks with allocations
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## what an event costs, beside what others make of it, as one table: ROUNDS=5 BENCH=regexp BENCHTIME=1s
+	integration/bench/run
 
 vuln: ## known vulnerabilities in what the binary calls, where the database can be reached
 	.ci/tool golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(GOVULNCHECK)
