@@ -75,6 +75,8 @@ func BenchmarkEngine(b *testing.B) {
 	}{
 		{"none", ruleset.None},
 		{"shipped", ruleset.Shipped},
+		{"generated200", func() (*engine.Set, error) { return ruleset.Generated(200) }},
+		{"generated1000", func() (*engine.Set, error) { return ruleset.Generated(1000) }},
 	}
 	eachFile(b, func(b *testing.B, f *traffic.File) {
 		b.Helper()

@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/foretop/foretop v0.0.0
 
+require golang.org/x/sys v0.49.0 // indirect
+
 require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/valyala/fastjson v1.6.10

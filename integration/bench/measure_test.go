@@ -15,7 +15,6 @@ import (
 const (
 	metadataEvents = 60_000
 	bodiesEvents   = 20_000
-	largeEvents    = 5_000
 )
 
 // kind is one kind of traffic, made once, when the first row asks for it.
@@ -27,7 +26,6 @@ type kind struct {
 var kinds = []kind{
 	{"metadata", once(traffic.Metadata, metadataEvents)},
 	{"bodies", once(traffic.Bodies, bodiesEvents)},
-	{"large", once(traffic.Generated, largeEvents)},
 }
 
 func once(generate func(int) (*traffic.File, error), events int) func() (*traffic.File, error) {
