@@ -175,7 +175,7 @@ func (p *Processor) evaluate(it *decode.Item) (class, detail string) {
 			class, detail = pipeline.ClassPanic, fmt.Sprintf("judging the event panicked (%T); please report it", cause)
 		}
 	}()
-	p.judge.Judge(it.Canonical, &it.Envelope, &p.verdict)
+	p.judge.JudgeAt(it.Index, it.Root, &it.Envelope, &p.verdict)
 	p.tally.event(it, &p.verdict)
 	if err := p.findings(it); err != nil {
 		return ClassBadEvent, "a rule is true for the event, but no finding can be written: " + err.Error()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/foretop/foretop/pkg/jsonindex"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -92,7 +93,7 @@ func FuzzUnescapeAgreesWithEncodingJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		got := appendUnescaped(nil, content)
+		got := jsonindex.AppendUnescaped(nil, content)
 		if len(got) > len(content) {
 			t.Fatalf("%d bytes became %d", len(content), len(got))
 		}

@@ -267,7 +267,7 @@ func skipString(b []byte, i int) (int, verdict) {
 			if i += bits.TrailingZeros64(m) >> 3; b[i] == '"' {
 				return i + 1, valueDone
 			}
-			if b[i] != '\\' || i+1 >= len(b) || simpleEscape[b[i+1]] == 0 {
+			if b[i] != '\\' || i+1 >= len(b) || b[i+1] != '"' && b[i+1] != '\\' && b[i+1] != 'n' {
 				break
 			}
 			i += 2

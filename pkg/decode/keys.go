@@ -1,6 +1,10 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/foretop/foretop/pkg/jsonindex"
+)
 
 // key names the object members that decoding looks at.
 type key uint8
@@ -272,7 +276,7 @@ func (d *Decoder) memberKey(name []byte) key {
 	k := keyOf(name)
 	if k == keyOther && bytes.IndexByte(name, '\\') >= 0 {
 		base := len(d.scratch)
-		d.scratch = appendUnescaped(d.scratch, name)
+		d.scratch = jsonindex.AppendUnescaped(d.scratch, name)
 		k = keyOf(d.scratch[base:])
 		d.scratch = d.scratch[:base]
 	}

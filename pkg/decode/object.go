@@ -258,7 +258,7 @@ func (d *Decoder) nameIs(written []byte, name string) bool {
 		return false
 	}
 	base := len(d.scratch)
-	d.scratch = appendUnescaped(d.scratch, written)
+	d.scratch = jsonindex.AppendUnescaped(d.scratch, written)
 	same := string(d.scratch[base:]) == name
 	d.scratch = d.scratch[:base]
 	return same

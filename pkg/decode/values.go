@@ -2,6 +2,8 @@ package decode
 
 import (
 	"bytes"
+
+	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
 var utf8BOM = []byte("\xef\xbb\xbf")
@@ -317,7 +319,7 @@ func (d *Decoder) stringAt(b []byte, i int, sc *scope) (int, outcome) {
 func (d *Decoder) embedded(content, raw []byte, sc *scope) outcome {
 	scratch := len(d.scratch)
 	if bytes.IndexByte(content, '\\') >= 0 {
-		d.scratch = appendUnescaped(d.scratch, content)
+		d.scratch = jsonindex.AppendUnescaped(d.scratch, content)
 		content = d.scratch[scratch:]
 	}
 	out := d.sequence(bytes.TrimPrefix(content, utf8BOM), sc)

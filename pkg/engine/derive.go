@@ -103,7 +103,7 @@ func annotation(key string) func(*Judge, int32) {
 	return func(j *Judge, id int32) {
 		all := j.tops[topAnnotations]
 		for _, k := range keys {
-			if v := all.get(k); v != nil {
+			if v := all.get(k); !v.none() {
 				j.put(id, v.text(), textValue)
 				return
 			}
@@ -173,7 +173,7 @@ func (j *Judge) dryRunOption() bool {
 	if !option.isArray() {
 		return string(option.text()) == "All"
 	}
-	for c := open(option, 0); c.element(); {
+	for c := open(option); c.element(); {
 		if string(c.value().text()) == "All" {
 			return true
 		}
@@ -185,7 +185,7 @@ var dryRunLabels = spellings(event.AnnotationDryRun, true)
 
 func (j *Judge) dryRunLabel() bool {
 	all := j.tops[topAnnotations]
-	if !bytes.Contains(all, []byte("dryRun")) {
+	if !bytes.Contains(all.bytes(), []byte("dryRun")) {
 		return false
 	}
 	for _, k := range dryRunLabels {
@@ -238,7 +238,7 @@ func (j *Judge) derivePath(id int32) {
 func (j *Judge) client() (string, bool) {
 	var ips []string
 	if v := j.tops[topSourceIPs]; v.isArray() {
-		for c := open(v, 0); c.element(); {
+		for c := open(v); c.element(); {
 			ips = append(ips, string(c.value().text()))
 		}
 	} else if t := v.text(); len(t) > 0 {
@@ -273,7 +273,7 @@ func (j *Judge) deriveForwarded(id int32) {
 func effective(field string) func(*Judge, int32) {
 	return func(j *Judge, id int32) {
 		who := j.tops[topUser]
-		if imp := j.tops[topImpersonated]; imp.isObject() && len(imp.get("username")) > 0 {
+		if imp := j.tops[topImpersonated]; imp.isObject() && !imp.get("username").none() {
 			who = imp
 		}
 		v := who.get(field)
@@ -283,7 +283,7 @@ func effective(field string) func(*Judge, int32) {
 			}
 			return
 		}
-		for c := open(v, 0); c.element(); {
+		for c := open(v); c.element(); {
 			if t := c.value().text(); t != nil {
 				j.put(id, t, textValue)
 			}

@@ -7,7 +7,7 @@ func withoutDuplicates(dst []byte, v span) []byte {
 	case v.isObject():
 		last := make(map[string]int)
 		n := 0
-		for c := open(v, 0); ; n++ {
+		for c := open(v); ; n++ {
 			key, ok := c.key()
 			if !ok {
 				break
@@ -18,13 +18,13 @@ func withoutDuplicates(dst []byte, v span) []byte {
 		dst = append(dst, '{')
 		first := true
 		n = 0
-		for c := open(v, 0); ; n++ {
+		for c := open(v); ; n++ {
 			before := c.i
 			key, ok := c.key()
 			if !ok {
 				break
 			}
-			written := v[before:c.i] // the key as written, with its colon and perhaps the comma before it
+			written := c.b[before:c.i] // the key as written, with its colon and perhaps the comma before it
 			value := c.value()
 			if last[string(key)] != n {
 				continue
@@ -40,7 +40,7 @@ func withoutDuplicates(dst []byte, v span) []byte {
 	case v.isArray():
 		dst = append(dst, '[')
 		first := true
-		for c := open(v, 0); c.element(); {
+		for c := open(v); c.element(); {
 			if !first {
 				dst = append(dst, ',')
 			}
@@ -49,7 +49,7 @@ func withoutDuplicates(dst []byte, v span) []byte {
 		}
 		return append(dst, ']')
 	}
-	return append(dst, v...)
+	return append(dst, v.bytes()...)
 }
 
 func trimComma(b []byte) []byte {

@@ -10,7 +10,7 @@ import (
 // beginObject fills what all derived records of the body share.
 func (j *Judge) beginObject() {
 	j.advance(objectScope)
-	if j.object.metadata != nil && !j.set.metadata.root.leaf() {
+	if !j.object.metadata.none() && !j.set.metadata.root.leaf() {
 		j.captureClean(j.object.metadata, j.set.metadata)
 	}
 }
@@ -18,10 +18,10 @@ func (j *Judge) beginObject() {
 // judgeSubjects makes one record for each subject of a binding.
 func (j *Judge) judgeSubjects() {
 	j.beginObject()
-	if ref := j.object.body.get("roleRef"); ref != nil {
+	if ref := j.object.body.get("roleRef"); !ref.none() {
 		j.captureClean(ref, j.set.roleRef)
 	}
-	touched := j.object.patch == nil || j.patches(nil, "subjects", "roleRef")
+	touched := j.object.patch.none() || j.patches(nil, "subjects", "roleRef")
 	j.eachElement(j.object.body, "", "subjects", func(v span) {
 		j.beginElement(event.Subject, v, v.get("name").text(), touched)
 		j.captureClean(v, j.set.subject)
@@ -37,7 +37,7 @@ func (j *Judge) judgeSubjects() {
 // judgePolicyRules makes one record for each rule of a role.
 func (j *Judge) judgePolicyRules() {
 	j.beginObject()
-	touched := j.object.patch == nil || j.patches(nil, "rules", "aggregationRule")
+	touched := j.object.patch.none() || j.patches(nil, "rules", "aggregationRule")
 	j.eachElement(j.object.body, "", "rules", func(v span) {
 		j.beginElement(event.PolicyRule, v, nil, touched)
 		j.captureClean(v, j.set.policyRule)
@@ -52,7 +52,7 @@ func (j *Judge) eachElement(parent span, base, list string, f func(v span)) {
 		return
 	}
 	number := 0
-	for c := open(values, 0); c.element(); number++ {
+	for c := open(values); c.element(); number++ {
 		if v := c.value(); v.isObject() {
 			j.element = element{base: base, list: list, number: number}
 			f(v)
@@ -123,7 +123,7 @@ func countContainers(spec span) int {
 		if !values.isArray() {
 			continue
 		}
-		for c := open(values, 0); c.element(); n++ {
+		for c := open(values); c.element(); n++ {
 			c.value()
 		}
 	}
@@ -182,11 +182,11 @@ func (j *Judge) inherit(pod, own span) {
 	for _, key := range inherited {
 		v := pod.get(key)
 		e := context.find([]byte(key))
-		if v == nil || e < 0 || own.get(key) != nil {
+		if v.none() || e < 0 || !own.get(key).none() {
 			continue
 		}
 		for _, to := range context.edges[e].to {
-			j.capture(v, 0, to)
+			j.capture(v.x, v.from, to)
 		}
 	}
 }
@@ -215,13 +215,13 @@ func eachMount(spec span, volume []byte, f func(container, mount span)) {
 		if !containers.isArray() {
 			continue
 		}
-		for c := open(containers, 0); c.element(); {
+		for c := open(containers); c.element(); {
 			container := c.value()
 			mounts := container.get("volumeMounts")
 			if !mounts.isArray() {
 				continue
 			}
-			for m := open(mounts, 0); m.element(); {
+			for m := open(mounts); m.element(); {
 				if mount := m.value(); string(mount.get("name").text()) == string(volume) {
 					f(container, mount)
 				}
@@ -231,16 +231,16 @@ func eachMount(spec span, volume []byte, f func(container, mount span)) {
 }
 
 // hasNamed is true if a list has an element of that name.
-func hasNamed(list span, name []byte) bool { return named(list, name) != nil }
+func hasNamed(list span, name []byte) bool { return !named(list, name).none() }
 
 func named(list span, name []byte) span {
 	if !list.isArray() {
-		return nil
+		return span{}
 	}
-	for c := open(list, 0); c.element(); {
+	for c := open(list); c.element(); {
 		if v := c.value(); string(v.get("name").text()) == string(name) {
 			return v
 		}
 	}
-	return nil
+	return span{}
 }

@@ -115,7 +115,7 @@ func gather(all []string, v span, segments []string) []string {
 		return all
 	}
 	if v.isArray() {
-		for c := open(v, 0); c.element(); {
+		for c := open(v); c.element(); {
 			all = gather(all, c.value(), segments)
 		}
 		return all
@@ -127,7 +127,7 @@ func gather(all []string, v span, segments []string) []string {
 		return all
 	}
 	for n := 1; n <= len(segments) && v.isObject(); n++ {
-		if child := v.get(strings.Join(segments[:n], ".")); child != nil {
+		if child := v.get(strings.Join(segments[:n], ".")); !child.none() {
 			all = gather(all, child, segments[n:])
 		}
 	}

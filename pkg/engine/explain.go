@@ -64,7 +64,7 @@ func (s *Set) Explain(canonical []byte, env *event.Envelope, key string) (Explan
 		x := Explanation{Rule: r}
 		j.explaining = &x
 		j.verdict, j.env = new(Verdict), env
-		j.read(canonical)
+		j.read(parsed(&j.index, canonical))
 		j.words.set(i)
 		j.judgeRequest()
 		j.judgeElements()
@@ -86,7 +86,7 @@ func (j *Judge) whyNoRecords(r *rule) string {
 			r.category, verb, resource, ref.get("subresource").text())
 	case holds(resource, group) == holdsNothing:
 		return fmt.Sprintf("%q in API group %q holds no %s", resource, group, r.category)
-	case len(j.object.body) == 0:
+	case j.object.body.none():
 		return "the event has no body to read: the audit level left it out, or it was removed"
 	}
 	return fmt.Sprintf("the %s holds no %s", j.object.source, r.category)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/jsonindex"
 	"github.com/foretop/foretop/pkg/sigma"
 )
 
@@ -21,7 +22,9 @@ type Judge struct {
 	predVal    []tri
 	arena      []byte // decoded strings of the current event
 	folded     []byte
-	rewritten  []byte // the event without duplicate keys, if it had any
+	rewritten  []byte          // the event without duplicate keys, if it had any
+	index      jsonindex.Index // of canonical bytes that come without one
+	rewrites   jsonindex.Index // of rewritten
 	words      ruleSet
 
 	doc        span
@@ -56,9 +59,19 @@ func (s *Set) NewJudge() *Judge {
 // Judge evaluates every rule on one event. canonical must be one valid JSON object, as package decode yields
 // it; it and env are read only during the call. v is reset first.
 func (j *Judge) Judge(canonical []byte, env *event.Envelope, v *Verdict) {
+	j.judge(parsed(&j.index, canonical), env, v)
+}
+
+// JudgeAt is Judge for an event that stands at root in a text whose index knows the ends of its containers, as the
+// items of package decode do.
+func (j *Judge) JudgeAt(x *jsonindex.Index, root int, env *event.Envelope, v *Verdict) {
+	j.judge(span{x, root, x.End(root)}, env, v)
+}
+
+func (j *Judge) judge(doc span, env *event.Envelope, v *Verdict) {
 	v.reset()
 	j.verdict, j.env = v, env
-	j.read(canonical)
+	j.read(doc)
 	early := string(j.tops[topStage].text()) == "RequestReceived"
 	j.candidates(early)
 	if early && j.words.empty() {
@@ -71,18 +84,18 @@ func (j *Judge) Judge(canonical []byte, env *event.Envelope, v *Verdict) {
 }
 
 // read scans the header; an event with duplicate keys is rewritten first, so that the last one wins.
-func (j *Judge) read(canonical []byte) {
-	j.scanHeader(canonical)
+func (j *Judge) read(doc span) {
+	j.scanHeader(doc)
 	if j.duplicate {
-		j.rewritten = withoutDuplicates(j.rewritten[:0], canonical)
-		j.scanHeader(j.rewritten)
+		j.rewritten = withoutDuplicates(j.rewritten[:0], doc)
+		j.scanHeader(parsed(&j.rewrites, j.rewritten))
 		j.duplicate = false
 	}
 }
 
 // scanHeader walks the event once, fills the slots outside the bodies and keeps the spans of its top-level
 // values.
-func (j *Judge) scanHeader(doc []byte) {
+func (j *Judge) scanHeader(doc span) {
 	j.doc = doc
 	j.arena = j.arena[:0]
 	j.tops = [topCount]span{}
@@ -94,7 +107,7 @@ func (j *Judge) scanHeader(doc []byte) {
 		return
 	}
 	root := j.set.header.root
-	c := open(doc, 0)
+	c := open(doc)
 	var seen, complete uint32
 	var edges keySet
 	last, ordered := topOther, true
@@ -117,12 +130,12 @@ func (j *Judge) scanHeader(doc []byte) {
 		if e := root.find(key); e >= 0 {
 			j.duplicate = edges.add(e) || j.duplicate
 			for _, to := range root.edges[e].to {
-				c.i = j.capture(doc, start, to)
+				c.i = j.capture(doc.x, start, to)
 			}
 		} else {
-			c.i = skipValue(doc, start)
+			c.i = doc.x.End(start)
 		}
-		j.tops[top] = span(doc[start:c.i])
+		j.tops[top] = span{doc.x, start, c.i}
 	}
 	if ordered && before >= 0 {
 		complete |= 1<<before - 1
@@ -257,7 +270,7 @@ func (j *Judge) scanBodies(r *rule) {
 }
 
 func (j *Judge) captureBody(top int, t *trie) {
-	if body := j.tops[top]; len(body) > 0 {
+	if body := j.tops[top]; !body.none() {
 		j.captureClean(body, t)
 	}
 }
@@ -265,7 +278,7 @@ func (j *Judge) captureBody(top int, t *trie) {
 // captureClean captures v; where a key occurs twice, the slots are emptied and filled again from a copy
 // without duplicates.
 func (j *Judge) captureClean(v span, t *trie) {
-	j.capture(v, 0, t.root)
+	j.capture(v.x, v.from, t.root)
 	if !j.duplicate {
 		return
 	}
@@ -275,7 +288,8 @@ func (j *Judge) captureClean(v span, t *trie) {
 			s.flags, s.vals = 0, s.vals[:0]
 		}
 	}
-	j.capture(withoutDuplicates(nil, v), 0, t.root)
+	clean := parsed(new(jsonindex.Index), withoutDuplicates(nil, v))
+	j.capture(clean.x, clean.from, t.root)
 	j.duplicate = false
 }
 

@@ -203,10 +203,10 @@ func (j *Judge) chooseBody(resource string, h holding) bool {
 	if isKind(response, resource, h) && !(cut && isKind(request, resource, h) && !patching) {
 		*o = object{body: response, top: topResponse, source: "responseObject", partial: cut || j.isMissing("responseObject"), request: request}
 		if patching {
-			o.patch, o.request = request, nil
+			o.patch, o.request = request, span{}
 		}
 		if j.isMissing("requestObject") {
-			o.patch, o.request = nil, nil // there is a part of it at most
+			o.patch, o.request = span{}, span{} // there is a part of it at most
 		}
 	} else {
 		if patching && request.isArray() {
@@ -253,7 +253,7 @@ func isKind(body span, resource string, h holding) bool {
 // isControlled is true for an object that the built-in controller of its owner's kind wrote, and for that
 // controller's writes to its own kind. It rests on the authenticated identity, never on the user agent.
 func (j *Judge) isControlled(o *object) bool {
-	if len(j.tops[topImpersonated].get("username")) > 0 {
+	if !j.tops[topImpersonated].get("username").none() {
 		return false
 	}
 	user := string(j.tops[topUser].get("username").text())
@@ -281,12 +281,12 @@ func groupOf(apiVersion string) string {
 func controllingOwner(metadata span) span {
 	refs := metadata.get("ownerReferences")
 	if !refs.isArray() {
-		return nil
+		return span{}
 	}
-	for c := open(refs, 0); c.element(); {
+	for c := open(refs); c.element(); {
 		if ref := c.value(); ref.get("controller").isTrue() {
 			return ref
 		}
 	}
-	return nil
+	return span{}
 }

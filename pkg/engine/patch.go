@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
 // operation is one step of a JSON Patch (RFC 6902).
@@ -21,7 +23,7 @@ func operations(patch span) []operation {
 	if !patch.isArray() {
 		return nil
 	}
-	for c := open(patch, 0); c.element(); {
+	for c := open(patch); c.element(); {
 		step := c.value()
 		pointer := string(step.get("path").text())
 		op := string(step.get("op").text())
@@ -47,24 +49,24 @@ const (
 func (j *Judge) fromJSONPatch(patch span) span {
 	var root any
 	for _, o := range operations(patch) {
-		if (o.op != "add" && o.op != "replace") || len(o.value) == 0 || len(o.path) > maxPatchDepth {
+		if (o.op != "add" && o.op != "replace") || o.value.none() || len(o.path) > maxPatchDepth {
 			continue
 		}
 		var value any
-		d := json.NewDecoder(bytes.NewReader(o.value))
+		d := json.NewDecoder(bytes.NewReader(o.value.bytes()))
 		d.UseNumber()
 		if d.Decode(&value) == nil {
 			root = placeAt(root, o.path, value)
 		}
 	}
 	if root == nil {
-		return nil
+		return span{}
 	}
 	text, err := json.Marshal(root)
 	if err != nil {
-		return nil
+		return span{}
 	}
-	return text
+	return parsed(new(jsonindex.Index), text)
 }
 
 // placeAt puts value at the path below at and returns the new at.
@@ -115,7 +117,7 @@ func (j *Judge) patches(at []string, keys ...string) bool {
 	}
 	holder := patch.at(at...)
 	for _, k := range keys {
-		if holder.get(k) != nil {
+		if !holder.get(k).none() {
 			return true
 		}
 	}
@@ -153,7 +155,7 @@ func (j *Judge) podTouched(p *podSpec) bool {
 		return false
 	}
 	patch := j.object.patch
-	if patch == nil {
+	if patch.none() {
 		return true
 	}
 	if patch.isArray() {
@@ -170,7 +172,7 @@ func (j *Judge) podTouched(p *podSpec) bool {
 	if !p.patch.isObject() {
 		return false
 	}
-	for c := open(p.patch, 0); ; {
+	for c := open(p.patch); ; {
 		key, ok := c.key()
 		if !ok {
 			return false
@@ -193,7 +195,7 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 		return false
 	}
 	patch := j.object.patch
-	if patch == nil {
+	if patch.none() {
 		return true
 	}
 	if patch.isArray() {
@@ -202,15 +204,15 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 	if p.list >= 0 {
 		return p.unlocated(patch)
 	}
-	if list != "volumes" && p.patch.get("securityContext") != nil {
+	if list != "volumes" && !p.patch.get("securityContext").none() {
 		return true // containers inherit it
 	}
 	v := named(p.patch.get(list), name)
-	if v == nil {
+	if v.none() {
 		return false
 	}
 	// A strategic merge names an element by its merge key alone where only the order changed.
-	for c := open(v, 0); ; {
+	for c := open(v); ; {
 		key, ok := c.key()
 		if !ok {
 			return false
@@ -266,7 +268,7 @@ func (p *podSpec) mountsByOperation(patch span, volume []byte) bool {
 // mounts is true if a container, or one of a list, mounts the volume.
 func mounts(containers span, volume []byte) bool {
 	if containers.isArray() {
-		for c := open(containers, 0); c.element(); {
+		for c := open(containers); c.element(); {
 			if mounts(c.value(), volume) {
 				return true
 			}
@@ -281,7 +283,7 @@ func (j *Judge) mountTouched(p *podSpec, volume []byte) bool {
 	if p.patch.isObject() {
 		eachMount(p.patch, volume, func(_, _ span) { touched = true })
 	}
-	if j.ephemeral() && j.object.patch == nil {
+	if j.ephemeral() && j.object.patch.none() {
 		// The whole pod is written, and only ephemeral containers can be new in it.
 		eachMount(p.spec, volume, func(container, _ span) {
 			touched = touched || hasNamed(p.spec.get("ephemeralContainers"), container.get("name").text())

@@ -60,10 +60,10 @@ func (s span) follow(steps []string) span {
 		}
 		number, err := strconv.Atoi(step)
 		if err != nil {
-			return nil
+			return span{}
 		}
 		var found span
-		for c := open(s, 0); c.element(); number-- {
+		for c := open(s); c.element(); number-- {
 			if v := c.value(); number == 0 {
 				found = v
 				break
@@ -77,7 +77,7 @@ func (s span) follow(steps []string) span {
 // unlocated reports whether a merge patch leaves open what it does to the spec: it writes the list that the spec
 // stands in.
 func (p *podSpec) unlocated(patch span) bool {
-	return p.list >= 0 && patch.at(p.at[:p.list]...) != nil
+	return p.list >= 0 && !patch.at(p.at[:p.list]...).none()
 }
 
 // searchPodSpecs looks for pod specs in a custom kind: objects with a list of containers.
@@ -96,7 +96,7 @@ func (j *Judge) searchPodSpecs() {
 			return
 		}
 		inner := v.get("metadata")
-		for c := open(v, 0); ; {
+		for c := open(v); ; {
 			key, ok := c.key()
 			if !ok {
 				return
@@ -117,12 +117,12 @@ func (j *Judge) searchPodSpecs() {
 				first = len(below)
 			}
 			number := 0
-			for e := open(child, 0); e.element(); number++ {
+			for e := open(child); e.element(); number++ {
 				walk(e.value(), inner, append(slices.Clip(below), strconv.Itoa(number)), first)
 			}
 		}
 	}
-	walk(j.object.body, nil, nil, -1)
+	walk(j.object.body, span{}, nil, -1)
 }
 
 // isPodSpec is true for an object with a list of containers, each an object with an image or a name.
@@ -132,7 +132,7 @@ func isPodSpec(v span) bool {
 		return false
 	}
 	n := 0
-	for c := open(list, 0); c.element(); n++ {
+	for c := open(list); c.element(); n++ {
 		e := c.value()
 		if !e.get("image").isString() && !e.get("name").isString() {
 			return false
@@ -151,7 +151,7 @@ func (j *Judge) judgePodSpec(spec, meta span, at []string) {
 // judgePodSpecIn makes the pod's record and those of its containers and volumes. meta is the metadata of what
 // holds the spec.
 func (j *Judge) judgePodSpecIn(spec, meta span, at []string, list int) {
-	if meta != nil && !j.set.podMetadata.root.leaf() {
+	if !meta.none() && !j.set.podMetadata.root.leaf() {
 		j.captureClean(meta, j.set.podMetadata)
 	}
 	j.captureClean(spec, j.set.pod)

@@ -263,7 +263,7 @@ func (j *Judge) keywords(p *predicate) tri {
 func eachScalar(v span, f func([]byte) bool) bool {
 	switch {
 	case v.isObject():
-		for c := open(v, 0); ; {
+		for c := open(v); ; {
 			key, ok := c.key()
 			if !ok {
 				return false
@@ -273,7 +273,7 @@ func eachScalar(v span, f func([]byte) bool) bool {
 			}
 		}
 	case v.isArray():
-		for c := open(v, 0); c.element(); {
+		for c := open(v); c.element(); {
 			if eachScalar(c.value(), f) {
 				return true
 			}

@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/foretop/foretop/pkg/jsonindex"
+
 // valueKind is the JSON type of a captured scalar.
 type valueKind uint8
 
@@ -65,28 +67,26 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 	s.vals = append(s.vals, value{text, kind})
 }
 
-// capture walks the value at b[i:] along the trie, fills the slots it meets and gives the index behind the
+// capture walks the value that begins at i along the trie, fills the slots it meets and gives the offset behind the
 // value. A key that occurs twice in one object sets j.duplicate: the caller rewrites the event without
 // duplicates and starts again, since earlier values cannot be taken back out of a multiset.
-func (j *Judge) capture(b []byte, i int, n *node) int {
-	if i >= len(b) {
-		return len(b)
-	}
-	switch b[i] {
+func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
+	v := span{x, i, x.End(i)}
+	switch v.first() {
 	case '{':
-		return j.captureObject(b, i, n)
+		j.captureObject(v, n)
 	case '[':
-		return j.captureArray(b, i, n)
+		j.captureArray(v, n)
+	default:
+		if len(n.slots) > 0 {
+			j.captureScalar(v, n)
+		}
 	}
-	end := skipValue(b, i)
-	if len(n.slots) > 0 {
-		j.captureScalar(span(b[i:end]), n)
-	}
-	return end
+	return v.to
 }
 
-func (j *Judge) captureObject(b []byte, i int, n *node) int {
-	c := open(b, i)
+func (j *Judge) captureObject(v span, n *node) {
+	c := open(v)
 	var seen keySet
 	empty := true
 	for {
@@ -97,7 +97,7 @@ func (j *Judge) captureObject(b []byte, i int, n *node) int {
 		empty = false
 		e := n.find(key)
 		if e < 0 {
-			c.i = skipValue(b, c.i)
+			c.i = v.x.End(c.i)
 			continue
 		}
 		if seen.add(e) {
@@ -105,22 +105,20 @@ func (j *Judge) captureObject(b []byte, i int, n *node) int {
 		}
 		start := c.i
 		for _, to := range n.edges[e].to {
-			c.i = j.capture(b, start, to)
+			c.i = j.capture(v.x, start, to)
 		}
 	}
 	j.mark(n, empty)
-	return min(c.i+1, len(b))
 }
 
-func (j *Judge) captureArray(b []byte, i int, n *node) int {
-	c := open(b, i)
+func (j *Judge) captureArray(v span, n *node) {
+	c := open(v)
 	empty := true
 	for c.element() {
 		empty = false
-		c.i = j.capture(b, c.i, n)
+		c.i = j.capture(v.x, c.i, n)
 	}
 	j.mark(n, empty)
-	return min(c.i+1, len(b))
 }
 
 // mark records that n's path holds a container.
@@ -141,8 +139,8 @@ func (j *Judge) captureScalar(v span, n *node) {
 		}
 		return
 	}
-	kind, text := numberValue, []byte(v)
-	switch v[0] {
+	kind, text := numberValue, v.bytes()
+	switch v.first() {
 	case '"':
 		kind, text = textValue, j.decode(v)
 	case 't', 'f':
@@ -157,15 +155,12 @@ func (j *Judge) captureScalar(v span, n *node) {
 
 // decode gives the inside of a string; one with escapes is decoded into the arena.
 func (j *Judge) decode(v span) []byte {
-	if len(v) < 2 {
-		return nil
-	}
-	raw := v[1 : len(v)-1]
-	if _, escaped := strEnd(v, 1); !escaped {
+	raw := v.x.Text()[v.from+1 : v.to-1]
+	if !v.x.Escaped(v.from+1, v.to-1) {
 		return raw
 	}
 	start := len(j.arena)
-	j.arena = unescape(j.arena, raw)
+	j.arena = jsonindex.AppendUnescaped(j.arena, raw)
 	return j.arena[start:len(j.arena):len(j.arena)]
 }
 

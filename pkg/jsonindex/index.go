@@ -92,21 +92,11 @@ func isEscape(b []byte, i int) bool {
 	if i+1 >= len(b) {
 		return false
 	}
-	switch b[i+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return true
-	case 'u':
-		if i+6 > len(b) {
-			return false
-		}
-		for _, c := range b[i+2 : i+6] {
-			if c-'0' > 9 && (c|0x20)-'a' > 5 {
-				return false
-			}
-		}
-		return true
+	if b[i+1] == 'u' {
+		_, ok := hex4(b[i:])
+		return ok
 	}
-	return false
+	return simpleEscape[b[i+1]] != 0
 }
 
 // quote gives the offset of the first quote at or after i that begins or ends a string; it is at least the length of

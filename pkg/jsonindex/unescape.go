@@ -1,17 +1,16 @@
-package decode
+package jsonindex
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// appendUnescaped appends the content of a JSON string (without its quotes) to dst, escapes resolved. An
+// AppendUnescaped appends the content of a JSON string (without its quotes) to dst, escapes resolved. An
 // escape that the bytes cut is left out; one that is invalid is kept as it stands. Lone surrogates become
 // U+FFFD, as in encoding/json. The result is never longer than text.
-func appendUnescaped(dst, text []byte) []byte {
+func AppendUnescaped(dst, text []byte) []byte {
 	base := len(dst)
 	// Eight spare bytes let the copy below store whole words.
 	if need := base + len(text) + 8; cap(dst) < need {
@@ -89,8 +88,8 @@ func hex4(b []byte) (rune, bool) {
 	}
 	var r rune
 	for _, c := range b[2:6] {
-		d := hexDigit(c)
-		if d < 0 {
+		d, ok := hexDigit(c)
+		if !ok {
 			return 0, false
 		}
 		r = r<<4 | rune(d)
@@ -98,34 +97,10 @@ func hex4(b []byte) (rune, bool) {
 	return r, true
 }
 
-// appendQuoted appends text as a JSON string.
-func appendQuoted(dst, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
+func hexDigit(c byte) (digit byte, ok bool) {
+	if c-'0' <= 9 {
+		return c - '0', true
 	}
-	return append(dst, '"')
-}
-
-// unquote gives the content of the JSON string value raw (quotes included): the bytes within it where
-// nothing is escaped, else unescaped behind *buf. ok is false if raw is no string.
-func unquote(raw []byte, buf *[]byte) (text []byte, ok bool) {
-	if len(raw) < 2 || raw[0] != '"' {
-		return nil, false
-	}
-	raw = raw[1 : len(raw)-1]
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw, true
-	}
-	base := len(*buf)
-	*buf = appendUnescaped(*buf, raw)
-	return (*buf)[base:], true
+	c = c | 0x20 - 'a'
+	return c + 10, c <= 5
 }
