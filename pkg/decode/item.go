@@ -31,9 +31,9 @@ type Item struct {
 	// the event's own.
 	Canonical []byte
 	// Index is that of the text that Canonical stands in at Root, and knows the ends of all containers in it.
-	Index *jsonindex.Index
-	Root  int
-	Envelope  event.Envelope
+	Index    *jsonindex.Index
+	Root     int
+	Envelope event.Envelope
 	// Class is one of SkippedClasses or BrokenClasses.
 	Class string
 	// Detail says what is wrong with a broken item, without quoting it.
