@@ -73,6 +73,9 @@ type Decoder struct {
 	zipped  int          // how many of them are in use
 	cluster clusterCache
 
+	last  key           // of the member before, see memberKey
+	after [keyCount]key // which key came behind which one
+
 	texts      []*text // a stack
 	inside     int     // how many of them are in use
 	canonIndex jsonindex.Index

@@ -59,16 +59,14 @@ func (d *Decoder) scanSound(b []byte, i int, o *object) (end int, ok bool) {
 		return 0, false
 	}
 	first := len(d.members)
-	for m := x.Members(root); m.Next(); {
-		if len(d.members)-first >= maxMembers {
-			d.members = d.members[:first]
-			*o = object{}
-			return 0, false
-		}
+	members := x.Members(root)
+	d.last = keyOther
+	for i := range members {
+		m := &members[i]
 		o.add(d, first, member{
-			name:  span{m.Key - root, m.KeyEnd - root},
-			value: span{m.Value - root, m.End - root},
-			id:    d.memberKey(x.Text()[m.Key:m.KeyEnd]),
+			name:  span{int(m.Name) - root, int(m.NameEnd) - root},
+			value: span{int(m.From) - root, int(m.To) - root},
+			id:    d.memberKey(x.Text()[m.Name:m.NameEnd]),
 		})
 	}
 	end -= at

@@ -37,7 +37,7 @@ type object struct {
 }
 
 // maxMembers bounds the members of one object, since each costs memory beside its bytes.
-const maxMembers = 1 << 16
+const maxMembers = jsonindex.MaxMembers
 
 // has reports whether the object has a complete value for k.
 func (o *object) has(k key) bool { return o.slot[k] != 0 && !o.isPartial(k) }
@@ -88,6 +88,7 @@ func (d *Decoder) scanMembers(b []byte, start int, o *object) (int, verdict) {
 		return i + 1, valueDone
 	}
 	first := len(d.members)
+	d.last = keyOther
 	for {
 		var m member
 		from, v := d.scanName(b, i, start, &m)

@@ -20,9 +20,12 @@ type Index struct {
 	// opening bracket from root. It is not cleared: what it holds elsewhere is left over.
 	ends  []uint32
 	root  int
+	whole bool   // the value at root is valid
 	known bool   // ends holds what it should
 	walks uint32 // counts the values that ends was filled for
 	stack []uint32
+	// members are those of the value that was walked last, if it is an object.
+	members []Member
 }
 
 const (
@@ -36,7 +39,7 @@ const (
 // Load makes x the index of text, which must not change until the next Load. It reports whether it could: text can be
 // too long.
 func (x *Index) Load(text []byte) bool {
-	x.known = false
+	x.whole, x.known = false, false
 	if len(text) > maxText {
 		x.text = nil
 		return false
@@ -62,10 +65,10 @@ func (x *Index) Text() []byte { return x.text }
 
 // Release gives back memory that a text of more than keep bytes has made x grow to.
 func (x *Index) Release(keep int) {
-	if cap(x.quotes)*64 > 2*keep || cap(x.ends) > 2*keep {
+	if cap(x.quotes)*64 > 2*keep || cap(x.ends) > 2*keep || cap(x.members) > MaxMembers/16 {
 		*x = Index{walks: x.walks}
 	}
-	x.text, x.known = nil, false
+	x.text, x.whole, x.known = nil, false, false
 }
 
 // unquote takes the escaped quotes out, and checks every escape. A backslash outside of a string makes no difference:

@@ -3,6 +3,7 @@ package jsonindex
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 )
 
@@ -137,4 +138,26 @@ func FuzzMark(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestMembers(t *testing.T) {
+	x := new(Index)
+	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : {"b":[1,{"c":2}]} , "d\"":"x" ,"e":[]}`, `[{"a":1}]`, `1`} {
+		x.Load([]byte(text))
+		root := skipSpace(x.Text(), 0)
+		if _, ok := x.Value(root, 9); !ok {
+			t.Fatal(text)
+		}
+		var got []string
+		for _, m := range x.Members(root) {
+			got = append(got, text[m.Name:m.NameEnd]+"="+text[m.From:m.To])
+		}
+		want := map[string]string{`{"a":1}`: "[a=1]", ` { "a" : {"b":[1,{"c":2}]} , "d\"":"x" ,"e":[]}`: `[a={"b":[1,{"c":2}]} d\"="x" e=[]]`}[text]
+		if want == "" {
+			want = "[]"
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, not %s", text, got, want)
+		}
+	}
 }

@@ -1,34 +1,19 @@
 package jsonindex
 
-// Members steps over the members of an object. It is a value, used by the function that made it.
-type Members struct {
-	x *Index
-	i int
-	// Key and KeyEnd bound the current member's name as written, without its quotes; Value and End its value. They
-	// are offsets in the text.
-	Key, KeyEnd, Value, End int
+// Member is one member of an object, by offsets in the text.
+type Member struct {
+	Name, NameEnd uint32 // of the name as written, without its quotes
+	From, To      uint32 // of the value
 }
 
-// Members begins before the first member of the object at root, which must be part of a value that Value has walked.
-func (x *Index) Members(root int) Members { return Members{x: x, i: root + 1} }
+// MaxMembers is the largest number of members that the walked object itself may have, since each costs memory.
+const MaxMembers = 1 << 16
 
-// Next goes on to the next member, and reports whether there is one.
-func (m *Members) Next() bool {
-	b, i := m.x.text, m.i
-	for uint(i) < uint(len(b)) && (b[i] <= ' ' || b[i] == ',') {
-		i++
+// Members are the members of the object at root, in their order. root must be the value that Value has walked last; the
+// result holds until the next walk. It is nil for a value that is no object, or another one.
+func (x *Index) Members(root int) []Member {
+	if root != x.root || !x.whole {
+		return nil
 	}
-	if uint(i) >= uint(len(b)) || b[i] != '"' {
-		return false
-	}
-	m.Key = i + 1
-	m.KeyEnd = m.x.StringEnd(i + 1)
-	i = m.KeyEnd + 1
-	for uint(i) < uint(len(b)) && (b[i] <= ' ' || b[i] == ':') {
-		i++
-	}
-	m.Value = i
-	m.End = m.x.End(i)
-	m.i = m.End
-	return true
+	return x.members
 }

@@ -1,7 +1,7 @@
 package jsonindex
 
 // Value walks the value that begins at i and reports whether it is valid JSON, nested at most maxDepth deep: RFC 8259's
-// grammar, except that invalid UTF-8 passes. If so, end is the offset behind it, and End knows the containers in it
+// grammar, except that invalid UTF-8 passes and that an object at i has MaxMembers members at most. If so, end is the offset behind it, and End knows the containers in it
 // until the next Value. Where it is not valid, Value does not say where.
 //
 // It is one loop over labels because every token of every record passes here.
@@ -13,9 +13,9 @@ func (x *Index) Value(i, maxDepth int) (end int, ok bool) {
 		x.stack = make([]uint32, maxDepth)
 	}
 	ends := x.begin(i)
-	end, ok = x.walk(i, x.stack[:maxDepth], ends)
-	x.known = ok && ends != nil
-	return end, ok
+	end, x.whole = x.walk(i, x.stack[:maxDepth], ends)
+	x.known = x.whole && ends != nil
+	return end, x.whole
 }
 
 // begin makes room for the ends of the containers of the value at root; it is nil if that can be too large.
@@ -41,6 +41,7 @@ func (x *Index) begin(root int) []uint32 {
 func (x *Index) walk(i int, stack, ends []uint32) (end int, ok bool) {
 	b := x.text
 	root, depth := i, 0
+	members := x.members[:0]
 
 value:
 	if uint(i) >= uint(len(b)) {
@@ -94,8 +95,14 @@ value:
 	}
 
 after:
-	if depth == 0 {
-		return i, true
+	if depth <= 1 {
+		if depth == 0 {
+			x.members = members
+			return i, true
+		}
+		if len(members) > 0 {
+			members[len(members)-1].To = uint32(i)
+		}
 	}
 	if uint(i) >= uint(len(b)) {
 		return 0, false
@@ -131,7 +138,8 @@ key:
 		}
 	}
 	{
-		e := x.quote(i + 1)
+		name := i + 1
+		e := x.quote(name)
 		if e+1 >= len(b) || x.control && anyBit(x.controls, i, e) {
 			return 0, false
 		}
@@ -140,7 +148,13 @@ key:
 				return 0, false
 			}
 		}
-		i++
+		i = skipSpace(b, i+1)
+		if depth == 1 {
+			if len(members) == MaxMembers {
+				return 0, false
+			}
+			members = append(members, Member{Name: uint32(name), NameEnd: uint32(e), From: uint32(i)})
+		}
 	}
 	goto value
 
