@@ -26,8 +26,9 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	for _, r := range c.Rules {
 		k.addRule(r, c.FiltersFor(r))
 	}
+	s.header.addTops()
 	for _, t := range s.tries() {
-		(*t).freeze()
+		s.guesses = (*t).freeze(s.guesses)
 	}
 	s.index = newIndex(s)
 	return s, k.problems

@@ -26,6 +26,7 @@ type Judge struct {
 	index      jsonindex.Index // of canonical bytes that come without one
 	rewrites   jsonindex.Index // of rewritten
 	words      ruleSet
+	after      []int16 // guesses of the tries' nodes, see edge
 
 	doc        span
 	env        *event.Envelope
@@ -53,6 +54,7 @@ func (s *Set) NewJudge() *Judge {
 		predGen: make([]uint32, len(s.preds)),
 		predVal: make([]tri, len(s.preds)),
 		words:   make(ruleSet, len(s.index.all)),
+		after:   make([]int16, s.guesses),
 	}
 }
 
@@ -107,35 +109,32 @@ func (j *Judge) scanHeader(doc span) {
 		return
 	}
 	root := j.set.header.root
-	c := open(doc)
-	var seen, complete uint32
+	var complete uint32
 	var edges keySet
 	last, ordered := topOther, true
 	before := -1 // the last of topKeys that was seen
-	for {
-		key, ok := c.key()
-		if !ok {
-			break
+	guess := root.guesses
+	members := doc.x.Members(doc.from)
+	for i := range members {
+		m := &members[i]
+		top := topOther
+		e := j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
+		if e >= 0 {
+			top = int(root.edges[e].top)
+			j.duplicate = edges.add(e) || j.duplicate
+			for _, to := range root.edges[e].to {
+				if !to.idle() {
+					j.capture(doc.x, int(m.From), to)
+				}
+			}
 		}
-		top := topIndex(string(key))
 		if top != topOther {
-			j.duplicate = j.duplicate || seen&(1<<top) != 0
-			seen |= 1 << top
 			ordered = ordered && top > before
 			before = top
 		}
 		complete |= 1 << last
 		last = top
-		start := c.i
-		if e := root.find(key); e >= 0 {
-			j.duplicate = edges.add(e) || j.duplicate
-			for _, to := range root.edges[e].to {
-				c.i = j.capture(doc.x, start, to)
-			}
-		} else {
-			c.i = doc.x.End(start)
-		}
-		j.tops[top] = span{doc.x, start, c.i}
+		j.tops[top] = span{doc.x, int(m.From), int(m.To)}
 	}
 	if ordered && before >= 0 {
 		complete |= 1<<before - 1

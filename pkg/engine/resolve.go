@@ -1,12 +1,13 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
 )
 
-// topKeys are the keys of an audit event that the engine reads itself; the index is the bit in slotInfo.tops
+// Indexes of topKeys, the keys of an audit event that the engine reads itself. The index is the bit in slotInfo.tops
 // and in Judge.complete.
 //
 // They stand in the order in which kube-apiserver writes them (audit.k8s.io/v1 Event, json tags): in a truncated
@@ -29,36 +30,28 @@ const (
 	topCount
 )
 
+var topKeys = [topOther]string{
+	topStage: "stage", topRequestURI: "requestURI", topVerb: "verb", topUser: "user", topImpersonated: "impersonatedUser",
+	topSourceIPs: "sourceIPs", topObjectRef: "objectRef", topStatus: "responseStatus", topRequest: "requestObject",
+	topResponse: "responseObject", topReceived: "requestReceivedTimestamp", topStageTime: "stageTimestamp", topAnnotations: "annotations",
+}
+
 func topIndex(key string) int {
-	switch key {
-	case "stage":
-		return topStage
-	case "verb":
-		return topVerb
-	case "requestURI":
-		return topRequestURI
-	case "user":
-		return topUser
-	case "impersonatedUser":
-		return topImpersonated
-	case "sourceIPs":
-		return topSourceIPs
-	case "objectRef":
-		return topObjectRef
-	case "responseStatus":
-		return topStatus
-	case "requestObject":
-		return topRequest
-	case "responseObject":
-		return topResponse
-	case "requestReceivedTimestamp":
-		return topReceived
-	case "stageTimestamp":
-		return topStageTime
-	case "annotations":
-		return topAnnotations
+	if i := slices.Index(topKeys[:], key); i >= 0 {
+		return i
 	}
 	return topOther
+}
+
+// addTops gives the root an edge for each of topKeys, whether or not a rule reads it, and tells them apart.
+func (t *trie) addTops() {
+	for _, key := range topKeys {
+		t.root.connect(key, t.at(key))
+	}
+	for i := range t.root.edges {
+		e := &t.root.edges[i]
+		e.top = uint8(topIndex(e.key))
+	}
 }
 
 // aliases are names that rules of the field use for audit fields. A name for something inside a pod spec stands

@@ -29,6 +29,7 @@ type Set struct {
 	container, volume                 *trie
 	subject, roleRef, policyRule      *trie
 
+	guesses  int32                     // how many the nodes of all tries have
 	computed map[string]int32          // slots of derived fields, by path
 	indexed  [len(indexedFields)]int32 // slots that the index reads
 }

@@ -13,8 +13,9 @@ const (
 
 // value is one captured scalar. Its text is decoded, and aliases the event or the judge's arena.
 type value struct {
-	text []byte
-	kind valueKind
+	text   []byte
+	folded []byte // text in lower case, made when it is first asked for
+	kind   valueKind
 }
 
 // Flags of a slot.
@@ -64,7 +65,7 @@ func (j *Judge) advance(from scope) {
 func (j *Judge) put(id int32, text []byte, kind valueKind) {
 	s := j.at(id)
 	s.flags |= present
-	s.vals = append(s.vals, value{text, kind})
+	s.vals = append(s.vals, value{text: text, kind: kind})
 }
 
 // capture walks the value that begins at i along the trie, fills the slots it meets and gives the offset behind the
@@ -88,14 +89,10 @@ func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
 func (j *Judge) captureObject(v span, n *node) {
 	c := open(v)
 	var seen keySet
-	empty := true
-	for {
-		key, ok := c.key()
-		if !ok {
-			break
-		}
+	empty, guess := true, n.guesses
+	for c.name() {
 		empty = false
-		e := n.find(key)
+		e := j.edge(n, &guess, v.x, c.from, c.to)
 		if e < 0 {
 			c.i = v.x.End(c.i)
 			continue
@@ -109,6 +106,33 @@ func (j *Judge) captureObject(v span, n *node) {
 		}
 	}
 	j.mark(n, empty)
+}
+
+// edge gives the index of n's edge for the key that is written in [from, to), or -1. Encoders write the keys of an
+// object in one order, so the edge that came behind the last one the time before is tried first; guess is where that
+// is kept.
+func (j *Judge) edge(n *node, guess *int32, x *jsonindex.Index, from, to int) int {
+	if len(n.edges) == 0 {
+		return -1
+	}
+	key := x.Text()[from:to]
+	e := int(j.after[*guess])
+	if n.edges[e].key != string(key) {
+		if e = n.find(key); e < 0 {
+			if !x.Escaped(from, to) {
+				return -1
+			}
+		} else {
+			j.after[*guess] = int16(e)
+		}
+	}
+	if (e < 0 || n.edges[e].slash) && x.Escaped(from, to) {
+		if e = n.find(jsonindex.AppendUnescaped(nil, key)); e < 0 {
+			return -1
+		}
+	}
+	*guess = n.guesses + int32(e) + 1
+	return e
 }
 
 func (j *Judge) captureArray(v span, n *node) {
@@ -149,7 +173,7 @@ func (j *Judge) captureScalar(v span, n *node) {
 	for _, id := range n.slots {
 		s := j.at(id)
 		s.flags |= present
-		s.vals = append(s.vals, value{text, kind})
+		s.vals = append(s.vals, value{text: text, kind: kind})
 	}
 }
 
@@ -164,25 +188,25 @@ func (j *Judge) decode(v span) []byte {
 	return j.arena[start:len(j.arena):len(j.arena)]
 }
 
-// keySet remembers which edges of a node an object has used.
+// keySet remembers which edges of a node an object has used. It lies on the stack: hundreds of edges cost nothing, and
+// only a rule set that reads thousands of keys of one object makes it allocate.
 type keySet struct {
-	low  uint64
-	high map[int]bool
+	few  [4]uint64
+	more []uint64
 }
 
 // add reports whether e was there already.
 func (k *keySet) add(e int) bool {
-	if e < 64 {
-		had := k.low&(1<<e) != 0
-		k.low |= 1 << e
-		return had
+	word, bit := e>>6, uint64(1)<<(e&63)
+	set := k.few[:]
+	if word >= len(k.few) {
+		word -= len(k.few)
+		for len(k.more) <= word {
+			k.more = append(k.more, 0)
+		}
+		set = k.more
 	}
-	if k.high[e] {
-		return true
-	}
-	if k.high == nil {
-		k.high = make(map[int]bool)
-	}
-	k.high[e] = true
-	return false
+	had := set[word]&bit != 0
+	set[word] |= bit
+	return had
 }

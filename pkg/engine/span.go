@@ -51,31 +51,41 @@ type cursor struct {
 	x *jsonindex.Index
 	b []byte
 	i int
+
+	from, to int // the current member's name as written
 }
 
 // open places a cursor inside a container.
-func open(s span) cursor { return cursor{s.x, s.x.Text(), s.from + 1} }
+func open(s span) cursor { return cursor{x: s.x, b: s.x.Text(), i: s.from + 1} }
 
-// key reads the next member's key and leaves the cursor on its value. The key is decoded if it holds
-// escapes. ok is false at the end of the object.
-func (c *cursor) key() (key []byte, ok bool) {
+// name reads the next member's name and leaves the cursor on its value. It is false at the end of the object.
+func (c *cursor) name() bool {
 	b, i := c.b, c.i
 	for uint(i) < uint(len(b)) && (b[i] <= ' ' || b[i] == ',') {
 		i++
 	}
 	if uint(i) >= uint(len(b)) || b[i] != '"' {
 		c.i = i
-		return nil, false
+		return false
 	}
-	end := c.x.StringEnd(i + 1)
-	key = b[i+1 : end]
-	if c.x.Escaped(i+1, end) {
-		key = jsonindex.AppendUnescaped(nil, key)
-	}
-	for i = end + 1; uint(i) < uint(len(b)) && (b[i] <= ' ' || b[i] == ':'); i++ {
+	c.from = i + 1
+	c.to = c.x.StringEnd(i + 1)
+	for i = c.to + 1; uint(i) < uint(len(b)) && (b[i] <= ' ' || b[i] == ':'); i++ {
 	}
 	c.i = i
-	return key, i < len(b)
+	return i < len(b)
+}
+
+// key is name with the name itself, decoded if it holds escapes.
+func (c *cursor) key() (key []byte, ok bool) {
+	if !c.name() {
+		return nil, false
+	}
+	key = c.b[c.from:c.to]
+	if c.x.Escaped(c.from, c.to) {
+		key = jsonindex.AppendUnescaped(nil, key)
+	}
+	return key, true
 }
 
 // element leaves the cursor on the next element of an array; ok is false at its end.

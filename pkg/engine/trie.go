@@ -13,13 +13,17 @@ type node struct {
 	slots []int32 // slots that take the scalars here
 	keys  table
 	edges []edge
+	// guesses is where the node's own begin in Judge.after: one for the beginning of an object, one for each edge.
+	guesses int32
 }
 
 // edge leads from a key to the positions it can stand for: one, but where a dedotted spelling of one path
 // is the plain spelling of another.
 type edge struct {
-	key string
-	to  []*node
+	key   string
+	to    []*node
+	top   uint8 // of the header's root: which of topKeys it is
+	slash bool  // key holds a backslash, as escapes do: comparing it with what is written proves nothing
 }
 
 // trie is a set of paths under one root. Nodes are shared by path, whichever keys lead there.
@@ -61,11 +65,18 @@ func (t *trie) at(path string) *node {
 	return n
 }
 
-// freeze builds the key tables; the trie is read-only afterwards.
-func (t *trie) freeze() {
+// freeze builds the key tables and hands out guesses, from first on; the trie is read-only afterwards. It returns the
+// first guess that is free.
+func (t *trie) freeze(first int32) int32 {
 	for _, n := range t.byPath {
+		for i := range n.edges {
+			n.edges[i].slash = strings.IndexByte(n.edges[i].key, '\\') >= 0
+		}
 		n.keys.build(n.edges)
+		n.guesses = first
+		first += int32(len(n.edges)) + 1
 	}
+	return first
 }
 
 func spellings(key string, dedot bool) []string {
@@ -91,11 +102,14 @@ func (n *node) connect(key string, to *node) {
 			return
 		}
 	}
-	n.edges = append(n.edges, edge{key, []*node{to}})
+	n.edges = append(n.edges, edge{key: key, to: []*node{to}, top: topOther})
 }
 
 // leaf is true if nothing lies below n.
 func (n *node) leaf() bool { return len(n.edges) == 0 }
+
+// idle is true if nothing is taken from what stands at n.
+func (n *node) idle() bool { return len(n.edges) == 0 && len(n.slots) == 0 }
 
 // find gives the index of the edge for key, or -1.
 func (n *node) find(key []byte) int { return n.keys.find(key, n.edges) }
