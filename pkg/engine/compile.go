@@ -76,6 +76,7 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 		compiled.filters = append(compiled.filters, k.filter(f, r, category)...)
 	}
 	k.markBodies(&compiled)
+	compiled.demands = k.set.demandsOf(nil, &compiled.program, compiled.condition)
 	k.set.rules = append(k.set.rules, compiled)
 	k.set.sources = append(k.set.sources, r)
 }
@@ -297,10 +298,10 @@ func newMatcher(item *sigma.Item, values []sigma.Value) matcher {
 	if item.Op != sigma.OpMatch {
 		return m
 	}
-	m.exact = make(map[string]struct{})
 	for _, v := range values {
 		m.addValue(item, v)
 	}
+	m.exact.freeze()
 	return m
 }
 
@@ -313,10 +314,10 @@ func (m *matcher) addValue(item *sigma.Item, v sigma.Value) {
 	case v.Kind == sigma.Null:
 		m.null = true
 	case v.Kind == sigma.Bool:
-		m.exact[strconv.FormatBool(v.Bool)] = struct{}{}
+		m.exact.add(strconv.FormatBool(v.Bool))
 	case v.Kind == sigma.Number:
 		m.numbers = append(m.numbers, v.Number)
-		m.exact[text] = struct{}{}
+		m.exact.add(text)
 	case item.Field == "":
 		parts := v.Pattern
 		if parts == nil {
@@ -329,7 +330,7 @@ func (m *matcher) addValue(item *sigma.Item, v sigma.Value) {
 	case v.Pattern != nil:
 		m.globs = append(m.globs, newGlob(v.Pattern, item.Cased))
 	default:
-		m.exact[text] = struct{}{}
+		m.exact.add(text)
 		if n, ok := parseNumber([]byte(v.Text)); ok {
 			m.numbers = append(m.numbers, n)
 		}

@@ -188,7 +188,7 @@ func (j *Judge) supports(p *predicate, v value) bool {
 		return true
 	}
 	for i := range p.alternatives {
-		if j.fits(p, &p.alternatives[i], v) {
+		if j.fits(p, &p.alternatives[i], &v) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -15,13 +16,14 @@ func (b ruleSet) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // axis narrows the rules by one field: those that demand one of its values, by value, and those that do not.
 type axis struct {
-	byValue map[string]ruleSet // includes the rules that do not demand a value
-	others  ruleSet            // rules for every other value
+	values  literals
+	byValue []ruleSet // by the number of the value; includes the rules that do not demand a value
+	others  ruleSet   // rules for every other value
 }
 
 func (a *axis) of(value []byte) ruleSet {
-	if b, ok := a.byValue[string(value)]; ok {
-		return b
+	if i := a.values.find(value); i >= 0 {
+		return a.byValue[i]
 	}
 	return a.others
 }
@@ -68,23 +70,28 @@ func newIndex(s *Set) index {
 }
 
 func (a *axis) build(demands [][len(indexedFields)]valueSet, field, words int) {
-	a.byValue, a.others = make(map[string]ruleSet), make(ruleSet, words)
+	a.others = make(ruleSet, words)
+	known := make(valueSet)
 	for i := range demands {
 		if demands[i][field] == nil {
 			a.others.set(i)
 		}
 		for v := range demands[i][field] {
-			a.byValue[v] = nil
+			if _, ok := known[v]; !ok {
+				known[v] = struct{}{}
+				a.values.add(v)
+			}
 		}
 	}
-	for v := range a.byValue {
+	a.values.freeze()
+	for _, v := range a.values.all {
 		b := append(make(ruleSet, 0, words), a.others...)
 		for i := range demands {
 			if _, ok := demands[i][field][v]; ok {
 				b.set(i)
 			}
 		}
-		a.byValue[v] = b
+		a.byValue = append(a.byValue, b)
 	}
 }
 
@@ -127,7 +134,7 @@ func (s *Set) demandedTree(t tree, field string) valueSet {
 		return nil
 	}
 	values := make(valueSet)
-	for v := range m.exact {
+	for _, v := range m.exact.all {
 		// Audit events write these fields in lower case; a rule that demands another spelling with the
 		// modifier cased is left to the predicate.
 		values[strings.ToLower(v)] = struct{}{}
@@ -166,4 +173,41 @@ func union[T any](parts []T, of func(T) valueSet) valueSet {
 		}
 	}
 	return all
+}
+
+// demandsOf adds the items that the condition joins by and, however deep.
+func (s *Set) demandsOf(all []int32, p *program, e sigma.Expr) []int32 {
+	switch e := e.(type) {
+	case sigma.And:
+		for _, x := range e {
+			all = s.demandsOf(all, p, x)
+		}
+	case sigma.Ref:
+		all = s.demandsOfTree(all, &p.selections[e])
+	}
+	return all
+}
+
+func (s *Set) demandsOfTree(all []int32, t *tree) []int32 {
+	switch t.kind {
+	case allTree:
+		for i := range t.kids {
+			all = s.demandsOfTree(all, &t.kids[i])
+		}
+	case leafTree:
+		if !slices.Contains(all, t.pred) && !s.readsBody(t.pred) {
+			all = append(all, t.pred)
+		}
+	}
+	return all
+}
+
+// readsBody is true for an item that looks into a body by path, or at all of the event.
+func (s *Set) readsBody(pred int32) bool {
+	p := &s.preds[pred]
+	inBody := func(id int32) bool {
+		path := s.slots[id].path
+		return strings.HasPrefix(path, "requestObject.") || strings.HasPrefix(path, "responseObject.")
+	}
+	return p.field == "" || slices.ContainsFunc(p.slots, inBody) || slices.ContainsFunc(p.others, inBody)
 }

@@ -41,20 +41,20 @@ func (j *Judge) withoutQuery(p *predicate) tri {
 	alone := j.holds(p)
 	start := len(j.arena)
 	j.arena = append(append(append(j.arena, path...), separator), "\x00=\x00"...)
-	s.vals[0].text = j.arena[start:len(j.arena):len(j.arena)]
+	s.vals[0].text, s.vals[0].folded = j.arena[start:len(j.arena):len(j.arena)], nil
 	queried := j.holds(p)
-	s.vals[0].text = path
+	s.vals[0].text, s.vals[0].folded = path, nil
 	switch {
 	case alone && queried:
 		return yes
-	case !alone && !queried && !j.queryCanFit(p, s.vals[0]):
+	case !alone && !queried && !j.queryCanFit(p, &s.vals[0]):
 		return no
 	}
 	return unknown
 }
 
 // queryCanFit is true if path, with some query behind it, can satisfy the predicate.
-func (j *Judge) queryCanFit(p *predicate, path value) bool {
+func (j *Judge) queryCanFit(p *predicate, path *value) bool {
 	switch p.op {
 	case sigma.OpMatch:
 	case sigma.OpRegexp, sigma.OpFieldRef:
@@ -76,7 +76,7 @@ func (j *Judge) queryCanFit(p *predicate, path value) bool {
 
 // canContinue is true if one of the values can begin with text and go on.
 func (m *matcher) canContinue(text []byte) bool {
-	for want := range m.exact {
+	for _, want := range m.exact.all {
 		if len(want) > len(text) && want[:len(text)] == string(text) {
 			return true
 		}

@@ -20,13 +20,13 @@ type Judge struct {
 	generation uint32
 	predGen    []uint32
 	predVal    []tri
-	arena      []byte // decoded strings of the current event
-	folded     []byte
+	arena      []byte          // decoded strings of the current event
 	rewritten  []byte          // the event without duplicate keys, if it had any
 	index      jsonindex.Index // of canonical bytes that come without one
 	rewrites   jsonindex.Index // of rewritten
 	words      ruleSet
 	after      []int16 // guesses of the tries' nodes, see edge
+	refusers   []int32 // by rule, see refused
 
 	doc        span
 	env        *event.Envelope
@@ -49,12 +49,13 @@ type Judge struct {
 // NewJudge makes the scratch of one worker.
 func (s *Set) NewJudge() *Judge {
 	return &Judge{
-		set:     s,
-		slots:   make([]slot, len(s.slots)),
-		predGen: make([]uint32, len(s.preds)),
-		predVal: make([]tri, len(s.preds)),
-		words:   make(ruleSet, len(s.index.all)),
-		after:   make([]int16, s.guesses),
+		set:      s,
+		slots:    make([]slot, len(s.slots)),
+		predGen:  make([]uint32, len(s.preds)),
+		predVal:  make([]tri, len(s.preds)),
+		words:    make(ruleSet, len(s.index.all)),
+		after:    make([]int16, s.guesses),
+		refusers: make([]int32, len(s.rules)),
 	}
 }
 
@@ -225,7 +226,7 @@ func (j *Judge) narrow(a *axis, id int32) ruleSet {
 	if len(s.vals) == 0 {
 		return a.of(nil)
 	}
-	return a.of(j.lower(s.vals[0].text))
+	return a.of(j.fold(&s.vals[0]))
 }
 
 func (b ruleSet) empty() bool {
@@ -246,14 +247,54 @@ func (j *Judge) judgeRequest() {
 // evaluateCategory evaluates the rules of one record kind on the current record.
 func (j *Judge) evaluateCategory(c event.Category) {
 	of := j.set.index.category[c]
-	for w := range of {
-		for rest := of[w] & j.words[w]; rest != 0; rest &= rest - 1 {
-			i := w*64 + bits.TrailingZeros64(rest)
+	for next := 0; next < len(j.set.rules); {
+		next = j.evaluateFrom(of, next)
+	}
+}
+
+// evaluateFrom evaluates the candidates of a set from rule first on, and returns the number behind the last. A panic is
+// the rule's own: it is told, and the caller goes on behind it.
+func (j *Judge) evaluateFrom(of ruleSet, first int) (next int) {
+	i := first
+	defer func() {
+		if p := recover(); p != nil {
+			j.verdict.Panics = append(j.verdict.Panics, RulePanic{Rule: j.set.rules[i].source.Key(), Detail: fmt.Sprint(p)})
+			next = i + 1
+		}
+	}()
+	from := ^uint64(0) << (first % 64)
+	for w := first / 64; w < len(of); w++ {
+		for rest := of[w] & j.words[w] & from; rest != 0; rest &= rest - 1 {
+			i = w*64 + bits.TrailingZeros64(rest)
 			r := &j.set.rules[i]
+			if j.explaining == nil && j.refused(i, r) {
+				continue
+			}
 			j.scanBodies(r)
 			j.evaluateRule(i, r)
 		}
+		from = ^uint64(0)
 	}
+	return len(j.set.rules)
+}
+
+// refused is true if an item that the rule demands is false, which most rules owe to the item that refused them the last
+// time.
+func (j *Judge) refused(i int, r *rule) bool {
+	if len(r.demands) == 0 {
+		return false
+	}
+	last := j.refusers[i]
+	if j.test(r.demands[last]) == no {
+		return true
+	}
+	for k, p := range r.demands {
+		if k != int(last) && j.test(p) == no {
+			j.refusers[i] = int32(k)
+			return true
+		}
+	}
+	return false
 }
 
 // scanBodies fills the slots inside the bodies that r looks into by path.
@@ -292,14 +333,8 @@ func (j *Judge) captureClean(v span, t *trie) {
 	j.duplicate = false
 }
 
-// evaluateRule evaluates one rule on the current record. A panic is the rule's own: it is told, and the others
-// go on.
+// evaluateRule evaluates one rule on the current record.
 func (j *Judge) evaluateRule(i int, r *rule) {
-	defer func() {
-		if p := recover(); p != nil {
-			j.verdict.Panics = append(j.verdict.Panics, RulePanic{Rule: r.source.Key(), Detail: fmt.Sprint(p)})
-		}
-	}()
 	result := j.condition(&r.program, r.condition)
 	if j.explaining != nil {
 		j.explain(r, result)

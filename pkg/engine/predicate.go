@@ -30,7 +30,7 @@ type predicate struct {
 
 // matcher is a set of values of which one must fit.
 type matcher struct {
-	exact   map[string]struct{} // folded to lower case unless cased
+	exact   literals // folded to lower case unless cased
 	globs   []glob
 	numbers []float64
 	null    bool
@@ -114,7 +114,7 @@ func (j *Judge) anyValue(p *predicate, m *matcher) bool {
 	for _, id := range p.slots {
 		s := j.load(id)
 		for i := range s.vals {
-			if j.fits(p, m, s.vals[i]) {
+			if j.fits(p, m, &s.vals[i]) {
 				return true
 			}
 		}
@@ -125,7 +125,7 @@ func (j *Judge) anyValue(p *predicate, m *matcher) bool {
 	return m.null && (absent || null) || m.any && held
 }
 
-func (j *Judge) fits(p *predicate, m *matcher, v value) bool {
+func (j *Judge) fits(p *predicate, m *matcher, v *value) bool {
 	switch p.op {
 	case sigma.OpMatch:
 		return j.equals(p, m, v)
@@ -157,7 +157,7 @@ func (j *Judge) fits(p *predicate, m *matcher, v value) bool {
 	return false
 }
 
-func compares(op sigma.Op, m *matcher, v value) bool {
+func compares(op sigma.Op, m *matcher, v *value) bool {
 	n, ok := parseNumber(v.text)
 	if !ok || v.kind == boolValue {
 		return false
@@ -181,7 +181,7 @@ func compares(op sigma.Op, m *matcher, v value) bool {
 	return false
 }
 
-func (j *Judge) equals(p *predicate, m *matcher, v value) bool {
+func (j *Judge) equals(p *predicate, m *matcher, v *value) bool {
 	if m.any {
 		return true
 	}
@@ -194,12 +194,10 @@ func (j *Judge) equals(p *predicate, m *matcher, v value) bool {
 	}
 	text := v.text
 	if !p.cased {
-		text = j.lower(text)
+		text = j.fold(v)
 	}
-	if m.exact != nil {
-		if _, ok := m.exact[string(text)]; ok {
-			return true
-		}
+	if m.exact.find(text) >= 0 {
+		return true
 	}
 	for i := range m.globs {
 		if m.globs[i].match(text) {
@@ -250,7 +248,7 @@ func (j *Judge) keywords(p *predicate) tri {
 	for i := range p.alternatives {
 		m := &p.alternatives[i]
 		found := eachScalar(j.doc, func(text []byte) bool {
-			return j.fits(p, m, value{text: text})
+			return j.fits(p, m, &value{text: text})
 		})
 		if !found {
 			return no
@@ -284,27 +282,40 @@ func eachScalar(v span, f func([]byte) bool) bool {
 	return t != nil && f(t)
 }
 
-// lower folds text to lower case, into the judge's scratch if it has to change; the result holds until the
-// next call.
+// fold gives v's text in lower case. What has to change is copied into the arena.
+func (j *Judge) fold(v *value) []byte {
+	if v.folded == nil {
+		v.folded = j.lower(v.text)
+	}
+	return v.folded
+}
+
 func (j *Judge) lower(text []byte) []byte {
 	for i, c := range text {
 		if c >= utf8.RuneSelf {
 			return bytes.ToLower(text)
 		}
 		if c >= 'A' && c <= 'Z' {
-			j.folded = append(j.folded[:0], text...)
-			for k := i; k < len(j.folded); k++ {
-				switch c := j.folded[k]; {
-				case c >= utf8.RuneSelf:
-					return bytes.ToLower(text)
-				case c >= 'A' && c <= 'Z':
-					j.folded[k] = c + 'a' - 'A'
-				}
-			}
-			return j.folded
+			return j.lowerFrom(text, i)
 		}
 	}
 	return text
+}
+
+// lowerFrom copies text, of which the first n bytes are in lower case.
+func (j *Judge) lowerFrom(text []byte, n int) []byte {
+	start := len(j.arena)
+	j.arena = append(j.arena, text...)
+	folded := j.arena[start:len(j.arena):len(j.arena)]
+	for k := n; k < len(folded); k++ {
+		switch c := folded[k]; {
+		case c >= utf8.RuneSelf:
+			return bytes.ToLower(text)
+		case c >= 'A' && c <= 'Z':
+			folded[k] = c + 'a' - 'A'
+		}
+	}
+	return folded
 }
 
 // timePart reads one part of an RFC 3339 time in UTC.

@@ -69,6 +69,9 @@ type rule struct {
 	skipControlled bool
 	// needsRequest and needsResponse are true if a selection looks into that body by its own path.
 	needsRequest, needsResponse bool
+	// demands are items of which none may be false for the rule to be true. Those that look into bodies by path are
+	// not among them: a rule that is refused by others never has the bodies read.
+	demands []int32
 }
 
 // program is a condition over compiled selections.

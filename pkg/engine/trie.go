@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -11,7 +10,7 @@ import (
 // shippers give dotted keys (a_b/c, a_b_c) are the same field too.
 type node struct {
 	slots []int32 // slots that take the scalars here
-	keys  table
+	keys  literals
 	edges []edge
 	// guesses is where the node's own begin in Judge.after: one for the beginning of an object, one for each edge.
 	guesses int32
@@ -71,8 +70,9 @@ func (t *trie) freeze(first int32) int32 {
 	for _, n := range t.byPath {
 		for i := range n.edges {
 			n.edges[i].slash = strings.IndexByte(n.edges[i].key, '\\') >= 0
+			n.keys.add(n.edges[i].key)
 		}
-		n.keys.build(n.edges)
+		n.keys.freeze()
 		n.guesses = first
 		first += int32(len(n.edges)) + 1
 	}
@@ -112,56 +112,4 @@ func (n *node) leaf() bool { return len(n.edges) == 0 }
 func (n *node) idle() bool { return len(n.edges) == 0 && len(n.slots) == 0 }
 
 // find gives the index of the edge for key, or -1.
-func (n *node) find(key []byte) int { return n.keys.find(key, n.edges) }
-
-// table finds an edge by its key: open addressing over a hash of the length and the first and last eight
-// bytes, which tells nearly all keys of audit events apart in one step.
-type table struct {
-	mask  uint64
-	slots []int16 // index of the edge + 1; 0 is free
-}
-
-func (t *table) build(edges []edge) {
-	if len(edges) == 0 {
-		return
-	}
-	size := 4
-	for size < 4*len(edges) {
-		size *= 2
-	}
-	t.mask, t.slots = uint64(size-1), make([]int16, size)
-	for i := range edges {
-		h := hashKey([]byte(edges[i].key)) & t.mask
-		for t.slots[h] != 0 {
-			h = (h + 1) & t.mask
-		}
-		t.slots[h] = int16(i + 1)
-	}
-}
-
-func (t *table) find(key []byte, edges []edge) int {
-	if t.slots == nil {
-		return -1
-	}
-	for h := hashKey(key) & t.mask; t.slots[h] != 0; h = (h + 1) & t.mask {
-		if i := int(t.slots[h]) - 1; edges[i].key == string(key) {
-			return i
-		}
-	}
-	return -1
-}
-
-func hashKey(key []byte) uint64 {
-	const k = 0x9E3779B97F4A7C15
-	var first, last uint64
-	switch n := len(key); {
-	case n >= 8:
-		first, last = binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])
-	case n >= 4:
-		first, last = uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))
-	case n > 0:
-		first, last = uint64(key[0]), uint64(key[n-1])|uint64(key[n/2])<<8
-	}
-	h := (first ^ last<<1 ^ uint64(len(key))<<56) * k
-	return h ^ h>>29
-}
+func (n *node) find(key []byte) int { return n.keys.find(key) }
