@@ -47,6 +47,23 @@ func BenchmarkEncodingJSON(b *testing.B) {
 	})
 }
 
+// BenchmarkCEL decodes into a map and evaluates one program for each shipped rule that has no site list.
+func BenchmarkCEL(b *testing.B) {
+	eachFile(b, func(b *testing.B, f *traffic.File) {
+		b.Helper()
+		reader, err := readers.NewCEL(ruleset.CEL())
+		if err != nil {
+			b.Fatal(err)
+		}
+		matches := 0
+		perEvent(b, f, func(line []byte) {
+			if err := reader.Judge(line, func(string) { matches++ }); err != nil {
+				b.Fatal(err)
+			}
+		})
+	})
+}
+
 // BenchmarkDecode is Foretop's decoding alone: form found, JSON validated, envelope filled.
 func BenchmarkDecode(b *testing.B) {
 	eachFile(b, func(b *testing.B, f *traffic.File) {
