@@ -1,0 +1,301 @@
+package engine_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/foretop/foretop/detections"
+	"github.com/foretop/foretop/pkg/decode"
+	"github.com/foretop/foretop/pkg/engine"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// This file: recorded events, changed byte by byte, on their way through the decoder to the engine.
+
+// shippedRules are the rules that Foretop ships, without their exceptions.
+func shippedRules(t fataler) []*sigma.Rule {
+	t.Helper()
+	files, err := sigma.ReadDir(detections.FS, ".")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	rules := sigma.Load(files, sigma.Options{}).Rules
+	if len(rules) == 0 {
+		t.Fatalf("no rules")
+	}
+	return rules
+}
+
+// recordedEvents are the events that the tests of the shipped rules start from, one line each.
+func recordedEvents(t fataler) [][]byte {
+	t.Helper()
+	names, err := fs.Glob(detections.FS, "testdata/*.json")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%d recorded events, %v", len(names), err)
+	}
+	var all [][]byte
+	for _, name := range names {
+		b, err := detections.FS.ReadFile(path.Clean(name))
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		var line bytes.Buffer
+		if err := json.Compact(&line, b); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all = append(all, line.Bytes())
+	}
+	return all
+}
+
+// path of bytes from a record to a verdict.
+type journey struct {
+	rules       []*sigma.Rule
+	decoder     *decode.Decoder
+	judge       *engine.Judge
+	direct, via *engine.Verdict
+}
+
+func newJourney(t fataler, rules []*sigma.Rule) *journey {
+	return &journey{rules: rules, decoder: decode.New(decode.Options{}), judge: compiled(t, rules).NewJudge(), direct: new(engine.Verdict), via: new(engine.Verdict)}
+}
+
+// check decodes a record and holds every item against encoding/json.
+func (y *journey) check(t fataler, record []byte) {
+	t.Helper()
+	valid := json.Valid(record)
+	faults := 0
+	rest := slices.Clone(record)
+	y.decoder.Decode(record, nil, func(it *decode.Item) {
+		stretch := record[it.Offset : it.Offset+it.Length]
+		for i := range stretch {
+			rest[it.Offset+i] = ' '
+		}
+		switch {
+		case it.Kind == decode.Broken:
+			faults++
+			if valid && oneOf(it.Class, decode.ClassNotJSON, decode.ClassTruncated) && !mayHoldText(record) {
+				t.Fatalf("the decoder calls valid JSON %s (%s): %s", it.Class, it.Detail, record)
+			}
+		case it.Kind == decode.Event:
+			if !json.Valid(it.Canonical) {
+				t.Fatalf("canonical bytes are no JSON: %s\nof %s", it.Canonical, record)
+			}
+			if it.Envelope.Truncated {
+				faults++
+				if valid && !mayHoldText(record) {
+					t.Fatalf("the decoder takes valid JSON for cut: %s", record)
+				}
+				return
+			}
+			y.checkEvent(t, it, stretch)
+			if it.Envelope.Format == decode.FormatText {
+				faults++ // what follows the first line is not in its stretch
+			}
+		case oneOf(it.Class, decode.ClassText, decode.ClassLegacyText, decode.ClassNotAuditEvent):
+			faults++ // text; and events of other groups may be cut
+			return
+		}
+		if it.Kind != decode.Broken && len(stretch) > 0 && stretch[0] == '{' && !json.Valid(stretch) {
+			t.Fatalf("the decoder finds no fault in %s", stretch)
+		}
+	})
+	if faults == 0 && !valid {
+		// Several values may follow each other, with commas between them, behind a byte order mark. Nothing else may stand there.
+		if left := bytes.Trim(bytes.TrimPrefix(rest, []byte("\ufeff")), " \t\r\n,"); len(left) > 0 {
+			t.Fatalf("the decoder finds no fault in what is no valid JSON and passes over %q: %s", left, record)
+		}
+	}
+}
+
+// mayHoldText is true if JSON text can be inside a string of the record: its faults are those of the text.
+func mayHoldText(record []byte) bool {
+	return bytes.Contains(record, []byte(`{\"`)) || bytes.Contains(record, []byte(`\u00`)) || bytes.Contains(record, []byte(`[Truncated...]`))
+}
+
+// checkEvent judges an event by its canonical bytes and, if it is alone and native, by those of the record.
+func (y *journey) checkEvent(t fataler, it *decode.Item, stretch []byte) {
+	t.Helper()
+	env := it.Envelope
+	canonical := slices.Clone(it.Canonical)
+	y.judge.Judge(canonical, &env, y.via)
+	if string(canonical) != string(it.Canonical) {
+		t.Fatalf("judging wrote to %s", it.Canonical)
+	}
+	if env.Format != decode.FormatNative {
+		return
+	}
+	if !json.Valid(stretch) {
+		t.Fatalf("a native event is no valid JSON: %s", stretch)
+	}
+	if len(env.Inferred) == 0 {
+		y.judge.Judge(stretch, &env, y.direct)
+		if a, b := outline(y.via), outline(y.direct); !slices.Equal(a, b) {
+			t.Fatalf("judged as decoded: %v, judged as recorded: %v: %s", a, b, stretch)
+		}
+	}
+	value, err := decoded(it.Canonical)
+	if err != nil {
+		t.Fatalf("%v: %s", err, it.Canonical)
+	}
+	if len(env.Missing) > 0 || env.BodiesRemoved || !foreseen(value.(map[string]any), it.Canonical) {
+		return
+	}
+	agree(t, y.via, judgeByReference(y.rules, value.(map[string]any), &env), it.Canonical)
+}
+
+// outline is a verdict as text, in order.
+func outline(v *engine.Verdict) []string {
+	var all []string
+	for _, m := range v.Matches {
+		for _, e := range m.Elements {
+			all = append(all, key(m.Rule.ID, e.Path))
+		}
+	}
+	for _, b := range v.Blind {
+		all = append(all, b.Rule+" blind for "+b.Field)
+	}
+	for rule, n := range v.ControlledMatches {
+		all = append(all, strings.Repeat("controlled ", n)+rule)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// foreseen is false for events on which the reference has no opinion.
+func foreseen(e map[string]any, doc []byte) bool {
+	if uri, has := e["requestURI"]; has {
+		if text, ok := uri.(string); !ok || !strings.HasPrefix(text, "/") {
+			return false
+		}
+	}
+	for _, v := range asObject(e["annotations"]) {
+		if !isScalar(v) {
+			return false // they are texts
+		}
+	}
+	// The last of two equal keys does not hide the first where pod specs are searched.
+	return !repeats(doc)
+}
+
+func asObject(v any) map[string]any {
+	object, _ := v.(map[string]any)
+	return object
+}
+
+// repeats is true if an object has a key twice.
+func repeats(doc []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(doc))
+	found := false
+	var walk func()
+	walk = func() {
+		token, err := d.Token()
+		if err != nil {
+			return
+		}
+		open, ok := token.(json.Delim)
+		if !ok {
+			return
+		}
+		seen := make(map[string]bool)
+		for d.More() {
+			if open == '{' {
+				name, err := d.Token()
+				text, ok := name.(string)
+				if err != nil || !ok {
+					return
+				}
+				found = found || seen[text]
+				seen[text] = true
+			}
+			walk()
+		}
+		_, _ = d.Token() // the closing bracket
+	}
+	walk()
+	return found
+}
+
+// shards are what mutations insert: what JSON forbids, what it allows, and what tells readers apart.
+var shards = []string{`"`, `\`, `\\`, `\"`, `{`, `}`, `[`, `]`, `,`, `:`, " ", "\n", "\t", "\r", "\x00", "\x1f", "\x7f", "\xff", "\xc3", "0", "01", "-", "-0", "+1", ".5", "1.", "1e", "1e+", "1E400", "0x1", "tru", "true", "nul", "null", "NaN", "Infinity",
+	`\u12`, `\u12g4`, `\ud800`, `\udc00`, `\ud83d\ude00`, `\x`, `\'`, `'`, "/*x*/", "//", "\ufeff", "\u2028", `""`, `"":`, `,,`, `{}`, `[]`, `,"verb":"get"`, `"\u0076erb":"create",`, `,"requestObject":null`, `"kind":"Status",`, "[Truncated...]", `"a":[[[[]]]],`}
+
+// mutate changes a few stretches of a line.
+func mutate(t *rapid.T, line []byte, other []byte) []byte {
+	b := slices.Clone(line)
+	for range rapid.IntRange(1, 4).Draw(t, "mutations") {
+		at := place(t, b)
+		end := min(len(b), at+pick(t, 1, 1, 2, 3, 8, 20, 64, 300))
+		switch rapid.IntRange(0, 7).Draw(t, "mutation") {
+		case 0, 1, 2:
+			b = slices.Insert(b, at, []byte(pick(t, shards...))...)
+		case 3:
+			b = slices.Delete(b, at, end)
+		case 4:
+			b = slices.Insert(b, at, b[at:end]...)
+		case 5:
+			to := place(t, b)
+			stretch := slices.Clone(b[at:end])
+			b = slices.Delete(b, at, end)
+			b = slices.Insert(b, min(to, len(b)), stretch...)
+		case 6:
+			if at < len(b) {
+				b[at] = byte(rapid.IntRange(0, 255).Draw(t, "byte"))
+			}
+		case 7:
+			from := place(t, other)
+			b = slices.Insert(b, at, other[from:min(len(other), from+pick(t, 1, 10, 100, 1000))]...)
+		}
+	}
+	return b
+}
+
+// place draws an index: half the time that of a byte which means something to JSON, or the one behind it.
+func place(t *rapid.T, b []byte) int {
+	at := rapid.IntRange(0, len(b)).Draw(t, "at")
+	if at == len(b) || rapid.Bool().Draw(t, "anywhere") {
+		return at
+	}
+	if i := bytes.IndexAny(b[at:], `"{}[],:\`); i >= 0 {
+		at += i + rapid.IntRange(0, 1).Draw(t, "behind")
+	}
+	return min(at, len(b))
+}
+
+func checkMutations(t *rapid.T, y *journey, lines [][]byte) {
+	for range rapid.IntRange(1, 4).Draw(t, "records") {
+		y.check(t, mutate(t, pick(t, lines...), pick(t, lines...)))
+	}
+}
+
+func TestMutatedRecordsAreJudgedAsEncodingJSONReadsThem(t *testing.T) {
+	lines, y := recordedEvents(t), newJourney(t, shippedRules(t))
+	for _, line := range lines {
+		y.check(t, line)
+	}
+	rapid.Check(t, func(t *rapid.T) { checkMutations(t, y, lines) })
+}
+
+// A generated native event gives the same verdict as a record and by itself, and that of the reference.
+func checkRecords(t *rapid.T) {
+	var rules []*sigma.Rule
+	for i := range rapid.IntRange(1, 5).Draw(t, "rules") {
+		rules = append(rules, drawRule(t, i, true))
+	}
+	y := newJourney(t, rules)
+	for range rapid.IntRange(1, 3).Draw(t, "records") {
+		e := drawEvent(t).with("kind", "Event").with("apiVersion", "audit.k8s.io/v1").with("auditID", "a-1").with("verb", pick(t, "create", "patch", "delete")).with("requestURI", pick(t, requestURIs...))
+		s := newSpelling(rapid.Uint64().Draw(t, "seed"), false)
+		s.value(e)
+		y.check(t, s.out)
+	}
+}
+
+func TestRecordsAreJudgedAsTheEventsInThem(t *testing.T) { rapid.Check(t, checkRecords) }
