@@ -26,7 +26,7 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	for _, r := range c.Rules {
 		k.addRule(r, c.FiltersFor(r))
 	}
-	s.header.addTops()
+	s.header.addOwn()
 	for _, t := range s.tries() {
 		s.guesses = (*t).freeze(s.guesses)
 	}

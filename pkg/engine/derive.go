@@ -19,14 +19,14 @@ var derived = []struct {
 	derive func(j *Judge, id int32)
 }{
 	{"outcome", nil, (*Judge).deriveOutcome},
-	{"authorization.decision", []int{topAnnotations}, annotation("authorization.k8s.io/decision")},
-	{"authorization.reason", []int{topAnnotations}, annotation("authorization.k8s.io/reason")},
+	{"authorization.decision", []int{topAnnotations}, annotation(labelDecision)},
+	{"authorization.reason", []int{topAnnotations}, annotation(labelReason)},
 	{"dryRun", []int{topRequestURI}, (*Judge).deriveDryRun},
 	{"client.address", []int{topSourceIPs}, (*Judge).deriveClientAddress},
 	{"client.ip", []int{topSourceIPs}, (*Judge).deriveClientIP},
 	{"client.forwarded", []int{topSourceIPs}, (*Judge).deriveForwarded},
-	{"user.effective.username", []int{topUser, topImpersonated}, effective("username")},
-	{"user.effective.groups", []int{topUser, topImpersonated}, effective("groups")},
+	{"user.effective.username", []int{topUser, topImpersonated}, effective(userName, impersonatedName)},
+	{"user.effective.groups", []int{topUser, topImpersonated}, effective(userGroups, impersonatedGroups)},
 	{"exec.command", []int{topRequestURI, topObjectRef}, (*Judge).deriveCommand},
 	{"exec.container", []int{topRequestURI, topObjectRef}, (*Judge).deriveContainer},
 	{"request.path", []int{topRequestURI}, (*Judge).derivePath},
@@ -89,7 +89,7 @@ func boolText(b bool) []byte {
 // can still be refused by admission or quota.
 func (j *Judge) deriveOutcome(id int32) {
 	text := textUnknown
-	if code, ok := parseNumber(j.tops[topStatus].get("code").text()); ok && code > 0 {
+	if code, ok := parseNumber(j.members[statusCode].text()); ok && code > 0 {
 		text = textSuccess
 		if code >= 400 {
 			text = textFailure
@@ -98,17 +98,24 @@ func (j *Judge) deriveOutcome(id int32) {
 	j.put(id, text, textValue)
 }
 
-func annotation(key string) func(*Judge, int32) {
-	keys := spellings(key, true)
+// annotation gives the first spelling of an annotation that the event has.
+func annotation(first int) func(*Judge, int32) {
 	return func(j *Judge, id int32) {
-		all := j.tops[topAnnotations]
-		for _, k := range keys {
-			if v := all.get(k); !v.none() {
-				j.put(id, v.text(), textValue)
+		for _, v := range j.members[first : first+3] {
+			if !v.none() {
+				j.put(id, j.textOf(v), textValue)
 				return
 			}
 		}
 	}
+}
+
+// textOf is v.text, but what is unescaped goes into the arena.
+func (j *Judge) textOf(v span) []byte {
+	if v.isString() {
+		return j.decode(v)
+	}
+	return v.text()
 }
 
 // query gives the raw query of the requestURI.
@@ -181,15 +188,9 @@ func (j *Judge) dryRunOption() bool {
 	return false
 }
 
-var dryRunLabels = spellings(event.AnnotationDryRun, true)
-
 func (j *Judge) dryRunLabel() bool {
-	all := j.tops[topAnnotations]
-	if !bytes.Contains(all.bytes(), []byte("dryRun")) {
-		return false
-	}
-	for _, k := range dryRunLabels {
-		if event.IsDryRunLabel(string(all.get(k).text())) {
+	for _, v := range j.members[labelDryRun : labelDryRun+3] {
+		if event.IsDryRunLabel(string(j.textOf(v))) {
 			return true
 		}
 	}
@@ -214,7 +215,7 @@ func (j *Judge) deriveContainer(id int32) {
 	}
 }
 
-func (j *Judge) subresource() []byte { return j.tops[topObjectRef].get("subresource").text() }
+func (j *Judge) subresource() []byte { return j.textOf(j.members[refSubresource]) }
 
 // derivePath decodes and cleans the path, so that /healthz/../api is what it is.
 func (j *Judge) derivePath(id int32) {
@@ -270,21 +271,20 @@ func (j *Judge) deriveForwarded(id int32) {
 }
 
 // effective gives a field of the impersonated identity if there is one, else of the caller.
-func effective(field string) func(*Judge, int32) {
+func effective(own, impersonated int) func(*Judge, int32) {
 	return func(j *Judge, id int32) {
-		who := j.tops[topUser]
-		if imp := j.tops[topImpersonated]; imp.isObject() && !imp.get("username").none() {
-			who = imp
+		v := j.members[own]
+		if !j.members[impersonatedName].none() {
+			v = j.members[impersonated]
 		}
-		v := who.get(field)
 		if !v.isArray() {
-			if t := v.text(); t != nil {
+			if t := j.textOf(v); t != nil {
 				j.put(id, t, textValue)
 			}
 			return
 		}
 		for c := open(v); c.element(); {
-			if t := c.value().text(); t != nil {
+			if t := j.textOf(c.value()); t != nil {
 				j.put(id, t, textValue)
 			}
 		}
@@ -292,7 +292,7 @@ func effective(field string) func(*Judge, int32) {
 }
 
 func (j *Judge) deriveName(id int32) {
-	name := j.tops[topObjectRef].get("name").text()
+	name := j.textOf(j.members[refName])
 	for _, top := range [...]int{topResponse, topRequest} {
 		if len(name) == 0 {
 			name = j.tops[top].at("metadata", "name").text()

@@ -104,7 +104,7 @@ func (j *Judge) fillWorkload() {
 	meta := j.object.metadata
 	name := meta.get("name").text()
 	if len(name) == 0 {
-		name = j.tops[topObjectRef].get("name").text()
+		name = j.textOf(j.members[refName])
 	}
 	if len(name) == 0 {
 		name = []byte(strings.TrimSuffix(string(meta.get("generateName").text()), "-"))

@@ -78,12 +78,11 @@ func (s *Set) Explain(canonical []byte, env *event.Envelope, key string) (Explan
 
 func (j *Judge) whyNoRecords(r *rule) string {
 	verb := string(j.tops[topVerb].text())
-	ref := j.tops[topObjectRef]
-	resource, group := ref.get("resource").text(), ref.get("apiGroup").text()
+	resource, group := j.textOf(j.members[refResource]), j.textOf(j.members[refGroup])
 	switch {
 	case !j.wantElements():
 		return fmt.Sprintf("a %s rule judges the objects that create, update and patch requests write; this is %s of %q, subresource %q",
-			r.category, verb, resource, ref.get("subresource").text())
+			r.category, verb, resource, j.subresource())
 	case holds(resource, group) == holdsNothing:
 		return fmt.Sprintf("%q in API group %q holds no %s", resource, group, r.category)
 	case j.object.body.none():

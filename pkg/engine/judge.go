@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
@@ -31,6 +30,8 @@ type Judge struct {
 	doc        span
 	env        *event.Envelope
 	tops       [topCount]span
+	members    [memberCount]span
+	lists      int    // how many lists capture is in
 	complete   uint32 // top-level keys that lie wholly before the cut of a truncated event
 	duplicate  bool
 	incomplete bool // something of this event can be unknown
@@ -86,78 +87,6 @@ func (j *Judge) judge(doc span, env *event.Envelope, v *Verdict) {
 	j.finish()
 }
 
-// read scans the header; an event with duplicate keys is rewritten first, so that the last one wins.
-func (j *Judge) read(doc span) {
-	j.scanHeader(doc)
-	if j.duplicate {
-		j.rewritten = withoutDuplicates(j.rewritten[:0], doc)
-		j.scanHeader(parsed(&j.rewrites, j.rewritten))
-		j.duplicate = false
-	}
-}
-
-// scanHeader walks the event once, fills the slots outside the bodies and keeps the spans of its top-level
-// values.
-func (j *Judge) scanHeader(doc span) {
-	j.doc = doc
-	j.arena = j.arena[:0]
-	j.tops = [topCount]span{}
-	j.scanned = [2]bool{}
-	j.object, j.pod = object{}, podSpec{}
-	j.duplicate = false
-	j.advance(eventScope)
-	if !j.doc.isObject() {
-		return
-	}
-	root := j.set.header.root
-	var complete uint32
-	var edges keySet
-	last, ordered := topOther, true
-	before := -1 // the last of topKeys that was seen
-	guess := root.guesses
-	members := doc.x.Members(doc.from)
-	for i := range members {
-		m := &members[i]
-		top := topOther
-		e := j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
-		if e >= 0 {
-			top = int(root.edges[e].top)
-			j.duplicate = edges.add(e) || j.duplicate
-			for _, to := range root.edges[e].to {
-				if !to.idle() {
-					j.capture(doc.x, int(m.From), to)
-				}
-			}
-		}
-		if top != topOther {
-			ordered = ordered && top > before
-			before = top
-		}
-		complete |= 1 << last
-		last = top
-		j.tops[top] = span{doc.x, int(m.From), int(m.To)}
-	}
-	if ordered && before >= 0 {
-		complete |= 1<<before - 1
-	}
-	j.settleUnknown(complete, last)
-}
-
-// settleUnknown works out what of this event can be unknown.
-func (j *Judge) settleUnknown(complete uint32, last int) {
-	env := j.env
-	j.incomplete = env.Truncated || env.BodiesRemoved || len(env.Missing) > 0
-	j.complete = complete &^ (1 << topOther)
-	if !env.Truncated {
-		j.complete = 1<<topCount - 1
-		return
-	}
-	// The last value is whole if it is a scalar: the decoder drops what is cut itself.
-	if v := j.tops[last]; !v.isObject() && !v.isArray() {
-		j.complete |= 1 << last
-	}
-}
-
 // load gives a slot for reading; a derived one is worked out on first use.
 func (j *Judge) load(id int32) *slot {
 	s := j.at(id)
@@ -166,41 +95,6 @@ func (j *Judge) load(id int32) *slot {
 		derive(j, id)
 	}
 	return s
-}
-
-// isUnknown is true for a slot whose absence says nothing: the provider's form cannot carry it, or it lies
-// behind a cut.
-func (j *Judge) isUnknown(id int32) bool {
-	info := &j.set.slots[id]
-	tops := info.tops
-	if info.body {
-		if j.object.partial {
-			return true
-		}
-		tops |= 1 << j.object.top
-	}
-	if j.env.Truncated && tops&^j.complete != 0 {
-		return true
-	}
-	if j.env.BodiesRemoved && tops&(1<<topRequest|1<<topResponse) != 0 {
-		return true
-	}
-	return slices.ContainsFunc(info.needs, j.isMissing)
-}
-
-// isMissing is true for a path that the record's form does not carry.
-func (j *Judge) isMissing(path string) bool {
-	for _, missing := range j.env.Missing {
-		if covers(missing, path) {
-			return true
-		}
-	}
-	return false
-}
-
-// covers is true if path is prefix or lies below it.
-func covers(prefix, path string) bool {
-	return len(path) >= len(prefix) && path[:len(prefix)] == prefix && (len(path) == len(prefix) || path[len(prefix)] == '.')
 }
 
 // candidates names the rules that verb, resource and subresource let through.

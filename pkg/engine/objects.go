@@ -93,12 +93,12 @@ func (j *Judge) judgeElements() {
 	if !j.wantElements() {
 		return
 	}
-	ref := j.tops[topObjectRef]
-	holder := holds(ref.get("resource").text(), ref.get("apiGroup").text())
+	name := j.textOf(j.members[refResource])
+	holder := holds(name, j.textOf(j.members[refGroup]))
 	if holder == holdsNothing {
 		return
 	}
-	resource := string(ref.get("resource").text())
+	resource := string(name)
 	if !j.chooseBody(resource, holder) {
 		j.noBody(holder)
 		return
@@ -130,12 +130,11 @@ func (j *Judge) wantElements() bool {
 	default:
 		return false
 	}
-	ref := j.tops[topObjectRef]
-	switch string(ref.get("subresource").text()) {
+	switch string(j.subresource()) {
 	case "":
 		return true
 	case "ephemeralcontainers":
-		return string(ref.get("resource").text()) == "pods"
+		return string(j.textOf(j.members[refResource])) == "pods"
 	}
 	return false
 }
@@ -253,10 +252,10 @@ func isKind(body span, resource string, h holding) bool {
 // isControlled is true for an object that the built-in controller of its owner's kind wrote, and for that
 // controller's writes to its own kind. It rests on the authenticated identity, never on the user agent.
 func (j *Judge) isControlled(o *object) bool {
-	if !j.tops[topImpersonated].get("username").none() {
+	if !j.members[impersonatedName].none() {
 		return false
 	}
-	user := string(j.tops[topUser].get("username").text())
+	user := string(j.textOf(j.members[userName]))
 	if c, ok := controllers[o.kind]; ok && isController(user, c.account) && string(j.tops[topVerb].text()) != "create" {
 		return true
 	}

@@ -186,7 +186,7 @@ func (j *Judge) podTouched(p *podSpec) bool {
 
 // ephemeral is true for the subresource that changes nothing but the ephemeral containers.
 func (j *Judge) ephemeral() bool {
-	return string(j.tops[topObjectRef].get("subresource").text()) == "ephemeralcontainers"
+	return string(j.subresource()) == "ephemeralcontainers"
 }
 
 // listTouched is true unless a patch left the named element of a list alone.

@@ -1,58 +1,10 @@
 package engine
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
 )
-
-// Indexes of topKeys, the keys of an audit event that the engine reads itself. The index is the bit in slotInfo.tops
-// and in Judge.complete.
-//
-// They stand in the order in which kube-apiserver writes them (audit.k8s.io/v1 Event, json tags): in a truncated
-// event that keeps it, an absent key that would come before the last one is absent, and not behind the cut.
-const (
-	topStage = iota
-	topRequestURI
-	topVerb
-	topUser
-	topImpersonated
-	topSourceIPs
-	topObjectRef
-	topStatus
-	topRequest
-	topResponse
-	topReceived
-	topStageTime
-	topAnnotations
-	topOther
-	topCount
-)
-
-var topKeys = [topOther]string{
-	topStage: "stage", topRequestURI: "requestURI", topVerb: "verb", topUser: "user", topImpersonated: "impersonatedUser",
-	topSourceIPs: "sourceIPs", topObjectRef: "objectRef", topStatus: "responseStatus", topRequest: "requestObject",
-	topResponse: "responseObject", topReceived: "requestReceivedTimestamp", topStageTime: "stageTimestamp", topAnnotations: "annotations",
-}
-
-func topIndex(key string) int {
-	if i := slices.Index(topKeys[:], key); i >= 0 {
-		return i
-	}
-	return topOther
-}
-
-// addTops gives the root an edge for each of topKeys, whether or not a rule reads it, and tells them apart.
-func (t *trie) addTops() {
-	for _, key := range topKeys {
-		t.root.connect(key, t.at(key))
-	}
-	for i := range t.root.edges {
-		e := &t.root.edges[i]
-		e.top = uint8(topIndex(e.key))
-	}
-}
 
 // aliases are names that rules of the field use for audit fields. A name for something inside a pod spec stands
 // for it wherever a body holds one.

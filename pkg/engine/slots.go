@@ -72,40 +72,66 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 // value. A key that occurs twice in one object sets j.duplicate: the caller rewrites the event without
 // duplicates and starts again, since earlier values cannot be taken back out of a multiset.
 func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
-	v := span{x, i, x.End(i)}
-	switch v.first() {
+	switch x.Text()[i] {
 	case '{':
-		j.captureObject(v, n)
-	case '[':
-		j.captureArray(v, n)
-	default:
-		if len(n.slots) > 0 {
-			j.captureScalar(v, n)
+		if len(n.edges) > 0 {
+			return j.captureObject(x, i, n)
 		}
+	case '[':
+		return j.captureArray(x, i, n)
+	}
+	v := span{x, i, x.End(i)}
+	switch {
+	case len(n.slots) == 0:
+	case v.isObject():
+		c := open(v)
+		j.mark(n, !c.name())
+	default:
+		j.captureScalar(v, n)
 	}
 	return v.to
 }
 
-func (j *Judge) captureObject(v span, n *node) {
-	c := open(v)
+func (j *Judge) captureObject(x *jsonindex.Index, i int, n *node) int {
+	c := cursor{x: x, b: x.Text(), i: i + 1}
 	var seen keySet
 	empty, guess := true, n.guesses
 	for c.name() {
 		empty = false
-		e := j.edge(n, &guess, v.x, c.from, c.to)
-		if e < 0 {
-			c.i = v.x.End(c.i)
+		at := j.edge(n, &guess, x, c.from, c.to)
+		if at < 0 {
+			c.i = x.End(c.i)
 			continue
 		}
-		if seen.add(e) {
+		if seen.add(at) {
 			j.duplicate = true
 		}
-		start := c.i
-		for _, to := range n.edges[e].to {
-			c.i = j.capture(v.x, start, to)
+		e, start := &n.edges[at], c.i
+		for _, to := range e.to {
+			c.i = j.capture(x, start, to)
+		}
+		if e.member != 0 && j.lists == 0 {
+			j.members[e.member] = span{x, start, c.i}
 		}
 	}
 	j.mark(n, empty)
+	return c.i + 1
+}
+
+func (j *Judge) captureArray(x *jsonindex.Index, i int, n *node) int {
+	if n.idle() {
+		return x.End(i)
+	}
+	c := cursor{x: x, b: x.Text(), i: i + 1}
+	empty := true
+	j.lists++
+	for c.element() {
+		empty = false
+		c.i = j.capture(x, c.i, n)
+	}
+	j.lists--
+	j.mark(n, empty)
+	return c.i + 1
 }
 
 // edge gives the index of n's edge for the key that is written in [from, to), or -1. Encoders write the keys of an
@@ -133,16 +159,6 @@ func (j *Judge) edge(n *node, guess *int32, x *jsonindex.Index, from, to int) in
 	}
 	*guess = n.guesses + int32(e) + 1
 	return e
-}
-
-func (j *Judge) captureArray(v span, n *node) {
-	c := open(v)
-	empty := true
-	for c.element() {
-		empty = false
-		c.i = j.capture(v.x, c.i, n)
-	}
-	j.mark(n, empty)
 }
 
 // mark records that n's path holds a container.

@@ -19,10 +19,12 @@ type node struct {
 // edge leads from a key to the positions it can stand for: one, but where a dedotted spelling of one path
 // is the plain spelling of another.
 type edge struct {
-	key   string
-	to    []*node
-	top   uint8 // of the header's root: which of topKeys it is
-	slash bool  // key holds a backslash, as escapes do: comparing it with what is written proves nothing
+	key string
+	to  []*node
+	top uint8 // of the header's root: which of topKeys it is
+	// member is which of members it is, of the objects below the header's root; 0 for none.
+	member uint8
+	slash  bool // key holds a backslash, as escapes do: comparing it with what is written proves nothing
 }
 
 // trie is a set of paths under one root. Nodes are shared by path, whichever keys lead there.
@@ -93,16 +95,17 @@ func spellings(key string, dedot bool) []string {
 	return all
 }
 
-func (n *node) connect(key string, to *node) {
+func (n *node) connect(key string, to *node) *edge {
 	for i := range n.edges {
 		if n.edges[i].key == key {
 			if !slices.Contains(n.edges[i].to, to) {
 				n.edges[i].to = append(n.edges[i].to, to)
 			}
-			return
+			return &n.edges[i]
 		}
 	}
 	n.edges = append(n.edges, edge{key: key, to: []*node{to}, top: topOther})
+	return &n.edges[len(n.edges)-1]
 }
 
 // leaf is true if nothing lies below n.

@@ -138,8 +138,9 @@ func anyBit(marks []uint64, from, to int) bool {
 // Escaped reports whether there is an escape in the content [from, to) of a string.
 func (x *Index) Escaped(from, to int) bool { return x.escapes && anyBit(x.backslashes, from, to) }
 
-// StringEnd gives the offset of the quote that ends the string whose content begins at i.
-func (x *Index) StringEnd(i int) int { return min(x.quote(min(i, len(x.text))), len(x.text)) }
+// StringEnd gives the offset of the quote that ends the string whose content begins at i, in text that Value has found
+// to be valid.
+func (x *Index) StringEnd(i int) int { return x.quote(i) }
 
 // End gives the offset behind the value that begins at i, which must be part of a value that Value has walked.
 func (x *Index) End(i int) int {
@@ -149,10 +150,10 @@ func (x *Index) End(i int) int {
 	}
 	switch b[i] {
 	case '"':
-		return min(x.StringEnd(i+1)+1, len(b))
+		return x.quote(i+1) + 1
 	case '{', '[':
 		if at := i - x.root; x.known && uint(at) < uint(len(x.ends)) {
-			return min(int(x.ends[at]), len(b))
+			return int(x.ends[at])
 		}
 		return x.step(i)
 	}
@@ -168,7 +169,7 @@ func (x *Index) step(i int) int {
 	for ; i < len(b); i++ {
 		switch b[i] {
 		case '"':
-			i = x.StringEnd(i + 1)
+			i = x.quote(i + 1)
 		case '{', '[':
 			depth++
 		case '}', ']':
