@@ -188,6 +188,7 @@ func (k *compiler) predicate(item *sigma.Item) int32 {
 	for _, id := range slices.Concat(p.slots, p.others) {
 		p.scope = max(p.scope, k.set.slots[id].scope)
 	}
+	p.plain = p.isPlain()
 	key := predicateKey(&p, item)
 	if id, ok := k.byKey[key]; ok {
 		return id
@@ -291,6 +292,14 @@ func matchers(item *sigma.Item) []matcher {
 		all[i] = newMatcher(item, item.Values[i:i+1])
 	}
 	return all
+}
+
+func (p *predicate) isPlain() bool {
+	if p.op != sigma.OpMatch || p.cased || len(p.slots) != 1 || len(p.alternatives) != 1 {
+		return false
+	}
+	m := &p.alternatives[0]
+	return !m.any && !m.null && len(m.globs) == 0 && len(m.numbers) == 0
 }
 
 func newMatcher(item *sigma.Item, values []sigma.Value) matcher {

@@ -122,9 +122,9 @@ func (j *Judge) scanHeader(doc span) {
 	last, ordered := topOther, true
 	before := -1 // the last of topKeys that was seen
 	guess := root.guesses
-	members := doc.x.Members(doc.from)
-	for i := range members {
-		m := &members[i]
+	all := doc.x.Members(doc.from)
+	for i := range all {
+		m := &all[i]
 		top := topOther
 		e := j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
 		if e >= 0 {

@@ -51,23 +51,6 @@ var places = map[string]struct {
 	"podtemplates":           {"PodTemplate", []string{"template"}},
 }
 
-// builtinGroups are API groups whose other resources hold no pod spec: nothing is searched there.
-var builtinGroups = map[string]bool{
-	"": true, "apps": true, "batch": true, "extensions": true, "autoscaling": true, "policy": true,
-	"admissionregistration.k8s.io": true, "apiextensions.k8s.io": true, "apiregistration.k8s.io": true,
-	"authentication.k8s.io": true, "authorization.k8s.io": true, "certificates.k8s.io": true,
-	"coordination.k8s.io": true, "discovery.k8s.io": true, "events.k8s.io": true,
-	"flowcontrol.apiserver.k8s.io": true, "networking.k8s.io": true, "node.k8s.io": true,
-	"rbac.authorization.k8s.io": true, "scheduling.k8s.io": true, "storage.k8s.io": true,
-	"resource.k8s.io": true, "metrics.k8s.io": true, "snapshot.storage.k8s.io": true,
-}
-
-// workloadGroups are the groups in which the names of places mean the built-in kinds.
-var workloadGroups = map[string]bool{"": true, "apps": true, "batch": true, "extensions": true}
-
-// rbacGroups are the groups in which roles and bindings are RBAC's.
-var rbacGroups = map[string]bool{"rbac.authorization.k8s.io": true, "authorization.openshift.io": true}
-
 // controllers are the built-in controllers by the kind whose objects they own, with the API groups of that
 // kind. Source: kubernetes/kubernetes cmd/kube-controller-manager, names of the service accounts.
 var controllers = map[string]struct {
@@ -150,11 +133,58 @@ const (
 	holdsAnything // a custom kind: a pod spec is searched in it
 )
 
-func holds(resource, group []byte) holding {
-	if _, ok := places[string(resource)]; ok && workloadGroups[string(group)] {
-		return holdsPodSpec
+// groupKind sorts the API groups by what their resources can hold.
+type groupKind uint8
+
+const (
+	customGroup   groupKind = iota // pod specs are searched for
+	builtinGroup                   // nothing
+	workloadGroup                  // the names of places mean the built-in kinds, the others hold nothing
+	rbacGroup                      // roles and bindings are RBAC's
+	rbacOpenShift                  // the same, and the others are custom kinds
+)
+
+var (
+	groupNames literals
+	groupKinds []groupKind // by the number in groupNames
+	placeNames literals    // the keys of places
+)
+
+func init() {
+	for kind, groups := range map[groupKind][]string{
+		workloadGroup: {"", "apps", "batch", "extensions"},
+		rbacGroup:     {"rbac.authorization.k8s.io"},
+		rbacOpenShift: {"authorization.openshift.io"},
+		builtinGroup: {
+			"autoscaling", "policy", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
+			"authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
+			"events.k8s.io", "flowcontrol.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io", "scheduling.k8s.io",
+			"storage.k8s.io", "resource.k8s.io", "metrics.k8s.io", "snapshot.storage.k8s.io",
+		},
+	} {
+		for _, group := range groups {
+			groupNames.add(group)
+			groupKinds = append(groupKinds, kind)
+		}
 	}
-	if rbacGroups[string(group)] {
+	for resource := range places {
+		placeNames.add(resource)
+	}
+	groupNames.freeze()
+	placeNames.freeze()
+}
+
+func holds(resource, group []byte) holding {
+	kind := customGroup
+	if i := groupNames.find(group); i >= 0 {
+		kind = groupKinds[i]
+	}
+	switch {
+	case len(resource) == 0:
+		return holdsNothing
+	case kind == workloadGroup && placeNames.find(resource) >= 0:
+		return holdsPodSpec
+	case kind == rbacGroup || kind == rbacOpenShift:
 		switch string(resource) {
 		case "rolebindings", "clusterrolebindings":
 			return holdsSubjects
@@ -162,10 +192,10 @@ func holds(resource, group []byte) holding {
 			return holdsPolicy
 		}
 	}
-	if len(resource) == 0 || builtinGroups[string(group)] {
-		return holdsNothing
+	if kind == customGroup || kind == rbacOpenShift {
+		return holdsAnything
 	}
-	return holdsAnything
+	return holdsNothing
 }
 
 var categoriesOf = map[holding][]event.Category{

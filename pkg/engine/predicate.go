@@ -23,9 +23,11 @@ type predicate struct {
 	timePart string
 	// alternatives are joined by and: one for all values, or one for each with the modifier all.
 	alternatives []matcher
-	want         bool    // OpExists
-	wanted       string  // the operator and the values as text, for explanations
-	others       []int32 // OpFieldRef
+	// plain is true where one field is compared with texts only, in any case.
+	plain  bool
+	want   bool    // OpExists
+	wanted string  // the operator and the values as text, for explanations
+	others []int32 // OpFieldRef
 }
 
 // matcher is a set of values of which one must fit.
@@ -89,6 +91,9 @@ func (j *Judge) anyUnknown(p *predicate) bool {
 
 // holds decides on what the slots have, as if nothing were unknown.
 func (j *Judge) holds(p *predicate) bool {
+	if p.plain {
+		return j.isOneOf(p)
+	}
 	switch p.op {
 	case sigma.OpExists:
 		for _, id := range p.slots {
@@ -106,6 +111,18 @@ func (j *Judge) holds(p *predicate) bool {
 		}
 	}
 	return true
+}
+
+// isOneOf is holds for a plain predicate, as most are.
+func (j *Judge) isOneOf(p *predicate) bool {
+	wanted := &p.alternatives[0].exact
+	s := j.load(p.slots[0])
+	for i := range s.vals {
+		if wanted.find(j.fold(&s.vals[i])) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // anyValue is true if one of the slots' values fits one of m's.
