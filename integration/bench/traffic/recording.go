@@ -3,9 +3,10 @@ package traffic
 import (
 	"bytes"
 	"compress/bzip2"
+	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"iter"
 	"strings"
 	"time"
 )
@@ -62,29 +63,15 @@ type template struct {
 	parts []part
 }
 
-// varying finds the candidates, in the order of the groups below. A word is a whole run of letters and digits, so that a
-// name is found in a URI, beside an escape and inside a longer name.
-var varying = regexp.MustCompile(`(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)` +
-	`|([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})` +
-	`|resourceVersion(?:=|":")(\d+)` +
-	`|ip-10-(0-1)-\d+` +
-	`|([0-9A-Za-z]+)`)
-
-// Names of the recordings that the cluster's users chose. None is a key, a kind, a resource or a verb, and no rule may know
-// them: a suffix then changes who and what, not what is done.
-var chosenNames = setOf("alice bob carol dan dave erin frank maria auditor shop payments orders catalog cart frontend " +
-	"gateway ledger etl www blog")
-
-var (
-	hexWord = regexp.MustCompile(`^[0-9a-f]{16,}$`)
-	// Kubernetes takes the random part of a name from these characters, 5 of them, or 6 to 10 for a hash.
-	randomWord = regexp.MustCompile(`^[` + randomAlphabet + `]{5,10}$`)
-)
-
 const (
+	// Kubernetes takes the random part of a generated name from the second.
 	hexAlphabet    = "0123456789abcdef"
 	randomAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 	letters        = "abcdefghijklmnopqrstuvwxyz"
+
+	// The API server writes the times of an event and of leases in microseconds, others in seconds.
+	seconds = "2006-01-02T15:04:05Z"
+	micros  = "2006-01-02T15:04:05.000000Z"
 )
 
 func setOf(words string) map[string]bool {
@@ -95,61 +82,127 @@ func setOf(words string) map[string]bool {
 	return set
 }
 
-// templates finds the varying parts of all lines. It needs all of them first: a hash is known by its place at the end of a
-// name, and varies wherever else it stands, in labels say.
+// Names of the recordings that the cluster's users chose. None is a key, a kind, a resource or a verb, and no rule may know
+// them: a suffix then changes who and what, not what is done.
+var chosenNames = setOf("alice bob carol dan dave erin frank maria auditor shop payments orders catalog cart frontend " +
+	"gateway ledger etl www blog")
+
+// templates finds the varying parts of all lines. It needs all of them first: what Kubernetes put behind a name is known by
+// its place there, and varies wherever else it stands, in labels say.
 func templates(lines [][]byte) ([]template, error) {
 	randoms := map[string]bool{}
-	matches := make([][][]int, len(lines))
-	for i, line := range lines {
-		matches[i] = varying.FindAllSubmatchIndex(line, -1)
-		for _, m := range matches[i] {
-			if start, end := m[10], m[11]; start > 0 && line[start-1] == '-' && isRandom(line[start:end]) {
-				randoms[string(line[start:end])] = true
+	for _, line := range lines {
+		for start, end := range words(line) {
+			if word := line[start:end]; start > 0 && line[start-1] == '-' && isRandom(word) {
+				randoms[string(word)] = true
 			}
 		}
 	}
 	all := make([]template, len(lines))
 	for i, line := range lines {
 		all[i].text = line
-		for _, m := range matches[i] {
-			p, ok := partOf(line, m, randoms)
-			if !ok {
+		behind := 0
+		for start, end := range words(line) {
+			if start < behind {
 				continue
 			}
-			if p.kind == clock {
-				var err error
-				if p.at, err = time.Parse(time.RFC3339Nano, string(line[p.start:p.end])); err != nil {
-					return nil, fmt.Errorf("line %d: %w", i+1, err)
-				}
+			if p, ok := partAt(line, start, end, randoms); ok {
+				all[i].parts = append(all[i].parts, p)
+				behind = p.end
 			}
-			all[i].parts = append(all[i].parts, p)
 		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("nothing to replay")
 	}
 	return all, nil
 }
 
-// isRandom: without a letter it may be a number, and those must stay numbers.
-func isRandom(word []byte) bool {
-	return randomWord.Match(word) && strings.ContainsAny(string(word), letters) && string(word) != "https"
-}
-
-// partOf says what a match of varying is, if it varies.
-func partOf(line []byte, m []int, randoms map[string]bool) (part, bool) {
-	for i, k := range []kind{clock, uuid, version, node} {
-		if start := m[2*i+2]; start >= 0 {
-			return part{start: start, end: m[2*i+3], kind: k}, true
+// words yields where each run of letters and digits starts and ends. A name is a word, or several, in a URI, beside an
+// escaped quote and inside a longer name.
+func words(line []byte) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		for start := 0; start < len(line); start++ {
+			end := start
+			for end < len(line) && isWord(line[end]) {
+				end++
+			}
+			if end > start && !yield(start, end) {
+				return
+			}
+			start = end
 		}
 	}
-	p := part{start: m[10], end: m[11]}
-	switch word := line[p.start:p.end]; {
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// isRandom says whether the word can be the random part of a name: 5 characters, or 6 to 10 for a hash. Without a letter it
+// may be a number, and those must stay numbers.
+func isRandom(word []byte) bool {
+	return len(word) >= 5 && len(word) <= 10 && only(word, randomAlphabet) && bytes.ContainsAny(word, letters) && string(word) != "https"
+}
+
+// isHex says whether the word can be a fingerprint, the ID of a container or the time in an event's name.
+func isHex(word []byte) bool {
+	return len(word) >= 16 && only(word, hexAlphabet) && bytes.ContainsAny(word, letters)
+}
+
+func only(word []byte, alphabet string) bool {
+	return len(bytes.Trim(word, alphabet)) == 0
+}
+
+// partAt says what varies at a word, if anything does.
+func partAt(line []byte, start, end int, randoms map[string]bool) (part, bool) {
+	word := line[start:end]
+	switch {
 	case chosenNames[string(word)]:
-		p.kind = chosen
+		return part{start: start, end: end, kind: chosen}, true
 	case randoms[string(word)]:
-		p.kind = random
-	case hexWord.Match(word) && strings.ContainsAny(string(word), letters):
-		p.kind = hex
-	default:
-		return part{}, false
+		return part{start: start, end: end, kind: random}, true
+	case isHex(word):
+		return part{start: start, end: end, kind: hex}, true
+	case string(word) == "resourceVersion":
+		for _, before := range []string{"=", `":"`} {
+			if digits, ok := bytes.CutPrefix(line[end:], []byte(before)); ok {
+				from := end + len(before)
+				return part{start: from, end: from + len(digits) - len(bytes.TrimLeft(digits, "0123456789")), kind: version}, true
+			}
+		}
+	case string(word) == "ip" && bytes.HasPrefix(line[start:], []byte("ip-10-0-1-")):
+		return part{start: start + len("ip-10-"), end: start + len("ip-10-0-1"), kind: node}, true
+	case len(word) == 8 && isUUID(line[start:]):
+		return part{start: start, end: start + 36, kind: uuid}, true
+	case len(word) == 4 && bytes.HasPrefix(line[end:], []byte("-")):
+		for _, layout := range []string{seconds, micros} {
+			if n := start + len(layout); n <= len(line) {
+				if at, err := time.Parse(layout, string(line[start:n])); err == nil {
+					return part{start: start, end: n, kind: clock, at: at}, true
+				}
+			}
+		}
 	}
-	return p, true
+	return part{}, false
+}
+
+// isUUID says whether the text begins with one.
+func isUUID(text []byte) bool {
+	if len(text) < 36 {
+		return false
+	}
+	for i, c := range text[:36] {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if strings.IndexByte(hexAlphabet, c) < 0 {
+				return false
+			}
+		}
+	}
+	return true
 }

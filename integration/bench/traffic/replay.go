@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -104,9 +105,9 @@ func (r *round) appendLine(dst []byte, t *template) []byte {
 func (r *round) appendPart(dst []byte, p *part, old []byte) []byte {
 	switch p.kind {
 	case clock:
-		layout := "2006-01-02T15:04:05Z"
+		layout := seconds
 		if len(old) > len(layout) {
-			layout = "2006-01-02T15:04:05.000000Z"
+			layout = micros
 		}
 		return p.at.Add(r.shift).AppendFormat(dst, layout)
 	case uuid:
@@ -143,6 +144,6 @@ func (r *round) appendPart(dst []byte, p *part, old []byte) []byte {
 
 // turn moves a character on in its alphabet by the round's key for the position: one to one, so that what differed still does.
 func (r *round) turn(c byte, i int, alphabet string) byte {
-	at := bytes.IndexByte([]byte(alphabet), c)
+	at := strings.IndexByte(alphabet, c)
 	return alphabet[(at+int(r.keys[i%len(r.keys)]))%len(alphabet)]
 }

@@ -98,6 +98,7 @@ func TestRecordingsAreWhatTheyAreCalled(t *testing.T) {
 	}
 }
 
+// Nothing that remembers lines, or requests by their ID, can win; and the mix stays what was recorded.
 func TestReplay(t *testing.T) {
 	const events = 20000
 	for name, grow := range map[string]func(int) (*File, error){"metadata": Metadata, "bodies": Bodies} {
@@ -106,59 +107,45 @@ func TestReplay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			recordedMean, recordedKinds := summary(t, lines)
 			f := grown(t, grow, events)
-			mean, kinds := summary(t, f.Lines)
-			if math.Abs(mean/recordedMean-1) > 0.03 {
-				t.Errorf("mean %.0f bytes, %.0f in the recording", mean, recordedMean)
+			before, now := summarize(t, lines), summarize(t, f.Lines)
+			if now.lines != events || now.stages != events {
+				t.Errorf("of %d events %d are different lines, %d have another auditID or stage", events, now.lines, now.stages)
 			}
-			for k := range recordedKinds {
+			if math.Abs(now.mean/before.mean-1) > 0.03 {
+				t.Errorf("mean %.0f bytes, %.0f in the recording", now.mean, before.mean)
+			}
+			for k, share := range before.kinds {
 				// The last round is not complete.
-				if d := math.Abs(kinds[k] - recordedKinds[k]); d > 0.01 {
-					t.Errorf("%s: %.3f of the events, %.3f in the recording", k, kinds[k], recordedKinds[k])
+				if math.Abs(now.kinds[k]-share) > 0.01 {
+					t.Errorf("%s: %.3f of the events, %.3f in the recording", k, now.kinds[k], share)
 				}
 			}
-			if len(kinds) != len(recordedKinds) {
-				t.Errorf("%d kinds of events, %d in the recording", len(kinds), len(recordedKinds))
-			}
-			if len(f.Lines) != events || f.Name != name {
-				t.Errorf("%d events of %s", len(f.Lines), f.Name)
+			if len(now.kinds) != len(before.kinds) {
+				t.Errorf("%d kinds of events, %d in the recording", len(now.kinds), len(before.kinds))
 			}
 		})
 	}
 }
 
-// summary checks each line and returns the mean size and how often each kind of event comes, as a share.
-func summary(t *testing.T, lines [][]byte) (mean float64, kinds map[string]float64) {
+type summary struct {
+	lines, stages int                // different ones
+	mean          float64            // bytes
+	kinds         map[string]float64 // how often each comes, as a share
+}
+
+func summarize(t *testing.T, lines [][]byte) summary {
 	t.Helper()
-	kinds = map[string]float64{}
+	s := summary{kinds: map[string]float64{}}
+	seen, stages := map[string]bool{}, map[string]bool{}
 	for _, line := range lines {
-		kinds[decode(t, line).kind()] += 1 / float64(len(lines))
-		mean += float64(len(line)) / float64(len(lines))
+		e := decode(t, line)
+		seen[string(line)], stages[e.AuditID+e.Stage] = true, true
+		s.kinds[e.kind()] += 1 / float64(len(lines))
+		s.mean += float64(len(line)) / float64(len(lines))
 	}
-	return mean, kinds
-}
-
-// Nothing that remembers lines, or requests by their ID, name or time, can win.
-func TestNothingRepeats(t *testing.T) {
-	const events = 20000
-	for name, grow := range map[string]func(int) (*File, error){"metadata": Metadata, "bodies": Bodies} {
-		t.Run(name, func(t *testing.T) {
-			f := grown(t, grow, events)
-			lines, stages := map[string]bool{}, map[string]bool{}
-			for _, line := range f.Lines {
-				e := decode(t, line)
-				lines[string(line)] = true
-				stages[e.AuditID+e.Stage] = true
-			}
-			if len(lines) != events {
-				t.Errorf("%d different lines of %d", len(lines), events)
-			}
-			if len(stages) != events {
-				t.Errorf("%d different auditIDs and stages of %d", len(stages), events)
-			}
-		})
-	}
+	s.lines, s.stages = len(seen), len(stages)
+	return s
 }
 
 // Each round: what an event says in several places still agrees, names and users differ from the other rounds', and time
@@ -244,7 +231,7 @@ func TestChosenNamesAreNotTheAPIs(t *testing.T) {
 }
 
 func TestSameCallSameBytes(t *testing.T) {
-	for _, grow := range []func(int) (*File, error){Metadata, Bodies} {
+	for _, grow := range []func(int) (*File, error){Metadata, Bodies, Generated} {
 		a, b := grown(t, grow, 5000), grown(t, grow, 5000)
 		if !slices.EqualFunc(a.Lines, b.Lines, bytes.Equal) || a.Bytes != b.Bytes {
 			t.Errorf("%s: two calls, two files", a.Name)
@@ -262,4 +249,85 @@ func TestWriteTo(t *testing.T) {
 	if want := append(bytes.Join(f.Lines, []byte("\n")), '\n'); !bytes.Equal(out.Bytes(), want) {
 		t.Error("not the lines")
 	}
+}
+
+func TestGenerated(t *testing.T) {
+	const events = 4000
+	f := grown(t, Generated, events)
+	s := summarize(t, f.Lines)
+	t.Logf("mean %.0f bytes", s.mean)
+	if s.lines != events || s.stages != events {
+		t.Errorf("of %d events %d are different lines, %d have another auditID or stage", events, s.lines, s.stages)
+	}
+	for _, k := range []string{"create pods/", "patch pods/status", "patch deployments/", "update deployments/status", "update configmaps/",
+		"update customresourcedefinitions/", "list pods/"} {
+		if share := s.kinds["ResponseComplete "+k+" at RequestResponse"]; share < 0.05 {
+			t.Errorf("%s is %.3f of the events", k, share)
+		}
+	}
+	for _, line := range f.Lines {
+		if len(line) < 8<<10 || len(line) > 20<<10 {
+			t.Fatalf("%d bytes", len(line))
+		}
+		if e := decode(t, line); e.ResponseObject == nil || (e.RequestObject == nil) != (e.Verb == "list") {
+			t.Fatalf("a body is missing: %s", line)
+		}
+	}
+	text := string(bytes.Join(f.Lines[:600], nil))
+	for _, part := range []string{"größe", "設定", "🚀", `\u003cp class=\"x\"\u003e`, `\n`, `\t`, `\\`, `{\"apiVersion\":\"apps/v1\"`, `"f:spec":{`, `"openAPIV3Schema":{`} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %s in the generated events", part)
+		}
+	}
+}
+
+// Whatever the API server writes went through Go's encoder once: no space, <, > and & escaped, the event's keys in one order.
+func TestSpellingIsTheAPIServers(t *testing.T) {
+	order := []string{"kind", "apiVersion", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "sourceIPs", "userAgent",
+		"objectRef", "responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations"}
+	for _, grow := range []func(int) (*File, error){Metadata, Bodies, Generated} {
+		f := grown(t, grow, 5000)
+		var compact, escaped bytes.Buffer
+		for _, line := range f.Lines {
+			compact.Reset()
+			escaped.Reset()
+			if err := json.Compact(&compact, line); err != nil {
+				t.Fatal(err)
+			}
+			json.HTMLEscape(&escaped, compact.Bytes())
+			if !bytes.Equal(escaped.Bytes(), line) {
+				t.Fatalf("%s: not as Go's encoder writes it: %s", f.Name, line)
+			}
+			last := 0
+			for _, k := range keys(t, line) {
+				at := slices.Index(order, k)
+				if at < last {
+					t.Fatalf("%s: %s out of its place: %s", f.Name, k, line)
+				}
+				last = at
+			}
+		}
+	}
+}
+
+// keys returns an event's own keys in their order.
+func keys(t *testing.T, line []byte) []string {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(line))
+	if _, err := d.Token(); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for d.More() {
+		k, err := d.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, fmt.Sprint(k))
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return keys
 }
