@@ -84,12 +84,15 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
+// ruleSet is a set of rules by its name in the rows.
+type ruleSet struct {
+	name  string
+	rules func() (*engine.Set, error)
+}
+
 // BenchmarkEngine decodes and judges, by the number of rules. Findings are not built.
 func BenchmarkEngine(b *testing.B) {
-	sets := []struct {
-		name  string
-		rules func() (*engine.Set, error)
-	}{
+	sets := []ruleSet{
 		{"none", ruleset.None},
 		{"shipped", ruleset.Shipped},
 		{"generated200", func() (*engine.Set, error) { return ruleset.Generated(200) }},
@@ -105,47 +108,4 @@ func BenchmarkEngine(b *testing.B) {
 			})
 		}
 	})
-}
-
-// worker decodes and judges as one worker of the product does, up to the verdict.
-type worker struct {
-	decoder *decode.Decoder
-	judge   *engine.Judge
-	verdict engine.Verdict
-	emit    func(*decode.Item)
-
-	records, events, matches int
-}
-
-func newWorker(tb testing.TB, rules func() (*engine.Set, error)) *worker {
-	tb.Helper()
-	set, err := rules()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w := &worker{decoder: decode.New(decode.Options{}), judge: set.NewJudge()}
-	w.emit = w.item
-	return w
-}
-
-func (w *worker) record(body []byte) {
-	w.records++
-	w.decoder.Decode(body, nil, w.emit)
-}
-
-func (w *worker) item(it *decode.Item) {
-	if it.Kind != decode.Event {
-		return
-	}
-	w.events++
-	w.judge.Judge(it.Canonical, &it.Envelope, &w.verdict)
-	w.matches += len(w.verdict.Matches)
-}
-
-// check fails a row that did not do its work.
-func (w *worker) check(tb testing.TB) {
-	tb.Helper()
-	if w.events != w.records {
-		tb.Fatalf("%d records gave %d events", w.records, w.events)
-	}
 }

@@ -19,17 +19,18 @@ const (
 
 // kind is one kind of traffic, made once, when the first row asks for it.
 type kind struct {
-	name string
-	file func() (*traffic.File, error)
+	name     string
+	generate func(events int) (*traffic.File, error)
+	file     func() (*traffic.File, error)
 }
 
 var kinds = []kind{
-	{"metadata", once(traffic.Metadata, metadataEvents)},
-	{"bodies", once(traffic.Bodies, bodiesEvents)},
+	newKind("metadata", traffic.Metadata, metadataEvents),
+	newKind("bodies", traffic.Bodies, bodiesEvents),
 }
 
-func once(generate func(int) (*traffic.File, error), events int) func() (*traffic.File, error) {
-	return sync.OnceValues(func() (*traffic.File, error) { return generate(events) })
+func newKind(name string, generate func(int) (*traffic.File, error), events int) kind {
+	return kind{name, generate, sync.OnceValues(func() (*traffic.File, error) { return generate(events) })}
 }
 
 // eachFile runs one row as a sub-benchmark for each kind of traffic.
