@@ -79,7 +79,7 @@ func benchmarkWorkers(b *testing.B, f *traffic.File) {
 	var done sync.WaitGroup
 	for i := range workers {
 		workers[i] = newWorker(b, ruleset.Shipped)
-		for _, line := range f.Lines {
+		for _, line := range warm(f) {
 			workers[i].record(line)
 		}
 		workers[i].records, workers[i].events = 0, 0

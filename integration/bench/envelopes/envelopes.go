@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/foretop/foretop/pkg/decode"
 )
@@ -210,7 +211,7 @@ func otlp(events [][]byte) (Record, error) {
 func loki(events [][]byte) (Record, error) {
 	values := make([]any, len(events))
 	for i, e := range events {
-		values[i] = []any{fmt.Sprint(1772619320151432187 + i), string(e)}
+		values[i] = []any{strconv.Itoa(1772619320151432187 + i), string(e)}
 	}
 	return marshal(object{"streams": []any{object{"stream": object{"job": "audit", "host": "cp1"}, "values": values}}})
 }

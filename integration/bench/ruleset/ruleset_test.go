@@ -111,7 +111,7 @@ func TestGeneratedRulesMatchRarely(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, recording := range map[string]func(int) (*traffic.File, error){"metadata": traffic.Metadata, "bodies": traffic.Bodies} {
+		for name, recording := range map[string]func(int) (*traffic.File, error){"metadata": traffic.Metadata, "bodies": traffic.Bodies, "large": traffic.Generated} {
 			f, err := recording(2000)
 			if err != nil {
 				t.Fatal(err)

@@ -86,22 +86,32 @@ func (r *results) cell(row, unit string) string {
 	return thousands(m)
 }
 
-// writeWall prints what is told by the wall clock: the calibration, and the rows beside it.
+// writeWall prints what is told by the clock: the calibration, and how much sooner two workers are done than one.
 func writeWall(w io.Writer, r *results) {
-	heading := "\n## Wall clock\n\n| row | ns/operation median (worst..best) |\n|---|---|\n"
-	for _, row := range r.rows {
-		if !strings.HasPrefix(row, "Spin/") && !strings.HasPrefix(row, "EngineTwoWorkers/") &&
-			!(strings.HasPrefix(row, "Engine/") && strings.HasSuffix(row, "/shipped")) {
-			continue
-		}
+	heading := "\n## Wall clock\n\n| what | ns an operation, median (worst..best) | against one, median of rounds (worst..best) |\n|---|---|---|\n"
+	line := func(row, one string) {
 		wall := r.values(row, unitWall)
 		middle, ok := median(wall)
 		if !ok {
-			continue
+			return
 		}
 		worst, best := spread(wall, true)
-		fmt.Fprintf(w, "%s| %s | %s (%s..%s) |\n", heading, row, thousands(middle), thousands(worst), thousands(best))
+		against := "–"
+		if ratios := r.ratios(row, one, unitWall); len(ratios) > 0 {
+			ratio, _ := median(ratios)
+			slowest, fastest := spread(ratios, true)
+			against = fmt.Sprintf("%.2fx the time (%.2f..%.2f)", ratio, slowest, fastest)
+		}
+		fmt.Fprintf(w, "%s| %s | %s (%s..%s) | %s |\n", heading, row, thousands(middle), thousands(worst), thousands(best), against)
 		heading = ""
+	}
+	line("Spin/one", "")
+	line("Spin/both", "Spin/one")
+	for _, file := range r.files() {
+		line("Engine/"+file+"/shipped", "")
+		line("EngineTwoWorkers/"+file+"/shipped", "Engine/"+file+"/shipped")
+		line("Scan/"+file, "")
+		line("ScanTwoWorkers/"+file, "Scan/"+file)
 	}
 }
 

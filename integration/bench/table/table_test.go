@@ -129,6 +129,30 @@ BenchmarkKafkaToElasticsearch/bodies	10	1 ns/op	100 cpu-ns/event	1 events/cpu-s
 	}
 }
 
+func TestWallClock(t *testing.T) {
+	var out strings.Builder
+	err := run(strings.NewReader(`# round 1
+BenchmarkSpin/one-2	10	100 ns/op
+BenchmarkSpin/both-2	10	110 ns/op
+BenchmarkEngine/bodies/shipped-2	10	400 ns/op	80 cpu-ns/event	1 events/cpu-s
+BenchmarkEngineTwoWorkers/bodies/shipped-2	10	220 ns/op	84 cpu-ns/event	1 events/cpu-s
+# round 2
+BenchmarkSpin/one-2	10	100 ns/op
+BenchmarkSpin/both-2	10	190 ns/op
+`), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| Spin/both | 150 (190..110) | 1.50x the time (1.90..1.10) |",
+		"| EngineTwoWorkers/bodies/shipped | 220 (220..220) | 0.55x the time (0.55..0.55) |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestRoundsWithoutMarks(t *testing.T) {
 	r := parsed(t, "BenchmarkA/x 1 5 ns/op\nBenchmarkB/x 1 6 ns/op\nBenchmarkA/x 1 7 ns/op\n")
 	if len(r.rounds) != 2 || r.rounds[1]["A/x"][unitWall] != 7 || len(r.values("B/x", unitWall)) != 1 {
@@ -192,7 +216,7 @@ func TestTheWholeTable(t *testing.T) {
 		"| Engine/shipped | 400,000 (200,000..500,000) | 400 | 0.25 |",
 		"| Engine/generated1000 * | 85,317 (59,523..111,111) | 85 | 0 |",
 		"saw another mix of events",
-		"| Engine/metadata/shipped | 2,500 (5,500..2,500) |",
+		"| Engine/metadata/shipped | 2,500 (5,500..2,500) | – |",
 		"| metadata | shipped rules against fastjson | at least 1.3x as fast | 1.60x (1.60..2.00) | met |",
 		"| metadata | two workers against one | at most 1.1x the cost | – | not measured |",
 	} {

@@ -93,22 +93,25 @@ func processTargets(r *results, file string) []target {
 // judge computes a target's ratio in each round; the verdict's ratio is their median, since rounds differ in what else the
 // machine did.
 func (t target) judge(r *results) verdict {
-	var ratios []float64
-	for _, round := range r.rounds {
-		row, base := round[t.row][unitCPU], round[t.base][unitCPU]
-		if row == 0 || base == 0 {
-			continue
-		}
-		if t.cost {
-			ratios = append(ratios, row/base)
-		} else {
-			ratios = append(ratios, base/row)
-		}
+	ratios := r.ratios(t.row, t.base, unitCPU)
+	if !t.cost {
+		ratios = r.ratios(t.base, t.row, unitCPU)
 	}
 	v := verdict{target: t, rounds: len(ratios)}
 	v.ratio, _ = median(ratios)
 	v.worst, v.best = spread(ratios, t.cost)
 	return v
+}
+
+// ratios are a row's values of a unit over another row's, for each round that has both.
+func (r *results) ratios(row, base, unit string) []float64 {
+	var all []float64
+	for _, round := range r.rounds {
+		if a, b := round[row][unit], round[base][unit]; a != 0 && b != 0 {
+			all = append(all, a/b)
+		}
+	}
+	return all
 }
 
 // spread is the worst and the best of values; smaller is better for costs.
