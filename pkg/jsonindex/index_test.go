@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -142,22 +143,58 @@ func FuzzMark(f *testing.F) {
 
 func TestMembers(t *testing.T) {
 	x := new(Index)
-	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : {"b":[1,{"c":2}]} , "d\"":"x" ,"e":[]}`, `[{"a":1}]`, `1`} {
+	for text, want := range map[string]string{
+		`{}`:        "",
+		`[{"a":1}]`: "",
+		`1`:         "",
+		`{"a":1}`:   "a=1;",
+		` { "a" : {"b":[1,{"c":2}],"x" : { } } , "d\"":"x" ,"e":[{"f":1}] , "g" : {} }`: `a={"b":[1,{"c":2}],"x" : { } }(b=[1,{"c":2}];x={ };);d\"="x";e=[{"f":1}];g={};`,
+	} {
 		x.Load([]byte(text))
 		root := skipSpace(x.Text(), 0)
 		if _, ok := x.Value(root, 9); !ok {
 			t.Fatal(text)
 		}
-		var got []string
-		for _, m := range x.Members(root) {
-			got = append(got, text[m.Name:m.NameEnd]+"="+text[m.From:m.To])
+		show := func(m Member) string { return text[m.Name:m.NameEnd] + "=" + text[m.From:m.To] }
+		got, all := "", x.Members(root)
+		for i := 0; i < len(all); i = int(all[i].Next) {
+			got += show(all[i])
+			if kids := all[i+1 : all[i].Next]; len(kids) > 0 {
+				got += "("
+				for _, kid := range kids {
+					got += show(kid) + ";"
+				}
+				got += ")"
+			}
+			got += ";"
 		}
-		want := map[string]string{`{"a":1}`: "[a=1]", ` { "a" : {"b":[1,{"c":2}]} , "d\"":"x" ,"e":[]}`: `[a={"b":[1,{"c":2}]} d\"="x" e=[]]`}[text]
-		if want == "" {
-			want = "[]"
+		if got != want {
+			t.Errorf("%s: %s, not %s", text, got, want)
 		}
-		if fmt.Sprint(got) != want {
-			t.Errorf("%s: %v, not %s", text, got, want)
+	}
+}
+
+func TestManyMembers(t *testing.T) {
+	object := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, ",\"k%d\":%d", i, i)
 		}
+		return "{" + strings.TrimPrefix(b.String(), ",") + "}"
+	}
+	x := new(Index)
+	for n, want := range map[int]bool{MaxMembers: true, MaxMembers + 1: false} {
+		x.Load([]byte(object(n)))
+		if _, ok := x.Value(0, 9); ok != want {
+			t.Errorf("%d members: %t", n, ok)
+		}
+	}
+	x.Load([]byte(`{"a":` + object(maxKids+1) + `,"b":` + object(3) + `}`))
+	if _, ok := x.Value(0, 9); !ok {
+		t.Fatal("not valid")
+	}
+	all := x.Members(0)
+	if len(all) != 5 || !all[0].Many || all[0].Next != 1 || all[1].Many || all[1].Next != 5 {
+		t.Errorf("%+v", all)
 	}
 }

@@ -3,8 +3,6 @@ package jsonindex
 // Value walks the value that begins at i and reports whether it is valid JSON, nested at most maxDepth deep: RFC 8259's
 // grammar, except that invalid UTF-8 passes and that an object at i has MaxMembers members at most. If so, end is the offset behind it, and End knows the containers in it
 // until the next Value. Where it is not valid, Value does not say where.
-//
-// It is one loop over labels because every token of every record passes here.
 func (x *Index) Value(i, maxDepth int) (end int, ok bool) {
 	if x.invalid || uint(i) >= uint(len(x.text)) {
 		return 0, false
@@ -13,7 +11,12 @@ func (x *Index) Value(i, maxDepth int) (end int, ok bool) {
 		x.stack = make([]uint32, maxDepth)
 	}
 	ends := x.begin(i)
-	end, x.whole = x.walk(i, x.stack[:maxDepth], ends)
+	x.members = x.members[:0]
+	if x.text[i] == '{' {
+		end, x.whole = x.object(i, x.stack[:maxDepth], ends, true)
+	} else {
+		end, x.whole = x.walk(i, x.stack[:maxDepth], ends)
+	}
 	x.known = x.whole && ends != nil
 	return end, x.whole
 }
@@ -36,12 +39,13 @@ func (x *Index) begin(root int) []uint32 {
 	return x.ends
 }
 
-// walk is the loop of Value. stack has a place for each container that may be open: its opening bracket's offset,
-// and in the lowest bit whether it is an object.
+// walk steps over the value at i, whatever it is. stack has a place for each container that may be open: its opening
+// bracket's offset, and in the lowest bit whether it is an object.
+//
+// It is one loop over labels because every token of every body passes here.
 func (x *Index) walk(i int, stack, ends []uint32) (end int, ok bool) {
 	b := x.text
-	root, depth := i, 0
-	members := x.members[:0]
+	root, depth := x.root, 0
 
 value:
 	if uint(i) >= uint(len(b)) {
@@ -95,14 +99,8 @@ value:
 	}
 
 after:
-	if depth <= 1 {
-		if depth == 0 {
-			x.members = members
-			return i, true
-		}
-		if len(members) > 0 {
-			members[len(members)-1].To = uint32(i)
-		}
+	if depth == 0 {
+		return i, true
 	}
 	if uint(i) >= uint(len(b)) {
 		return 0, false
@@ -138,8 +136,7 @@ key:
 		}
 	}
 	{
-		name := i + 1
-		e := x.quote(name)
+		e := x.quote(i + 1)
 		if e+1 >= len(b) || x.control && anyBit(x.controls, i, e) {
 			return 0, false
 		}
@@ -148,13 +145,7 @@ key:
 				return 0, false
 			}
 		}
-		i = skipSpace(b, i+1)
-		if depth == 1 {
-			if len(members) == MaxMembers {
-				return 0, false
-			}
-			members = append(members, Member{Name: uint32(name), NameEnd: uint32(e), From: uint32(i)})
-		}
+		i++
 	}
 	goto value
 
@@ -165,6 +156,96 @@ closing:
 		ends[at] = uint32(i)
 	}
 	goto after
+}
+
+// object steps over the object at i and lists its members and, if outer is true, the members of their values.
+func (x *Index) object(i int, stack, ends []uint32, outer bool) (end int, ok bool) {
+	b, start, first := x.text, i, len(x.members)
+	if len(stack) == 0 {
+		return 0, false
+	}
+	if i++; uint(i) < uint(len(b)) && b[i] != '"' {
+		if i = skipSpace(b, i); i < len(b) && b[i] == '}' {
+			return x.closed(start, i+1, ends), true
+		}
+	}
+	for n := 1; ; n++ {
+		if uint(i) >= uint(len(b)) || b[i] != '"' {
+			if i = skipSpace(b, i); i >= len(b) || b[i] != '"' {
+				return 0, false
+			}
+		}
+		m := Member{Name: uint32(i + 1)}
+		e := x.quote(i + 1)
+		if e+1 >= len(b) || x.control && anyBit(x.controls, i, e) {
+			return 0, false
+		}
+		m.NameEnd = uint32(e)
+		if i = e + 1; b[i] != ':' {
+			if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
+				return 0, false
+			}
+		}
+		if i++; uint(i) < uint(len(b)) && b[i] <= ' ' {
+			i = skipSpace(b, i)
+		}
+		if uint(i) >= uint(len(b)) {
+			return 0, false
+		}
+		at := len(x.members)
+		switch m.From = uint32(i); {
+		case outer && n > MaxMembers:
+			return 0, false
+		case outer || n <= maxKids:
+			x.members = append(x.members, m)
+		case n == maxKids+1:
+			x.members = x.members[:first]
+			x.members[first-1].Many = true
+		}
+		switch b[i] {
+		case '"':
+			if i = x.quote(i+1) + 1; i > len(b) || x.control && anyBit(x.controls, int(m.From), i-1) {
+				return 0, false
+			}
+		case '{':
+			if outer {
+				i, ok = x.object(i, stack[1:], ends, false)
+			} else {
+				i, ok = x.walk(i, stack[1:], ends)
+			}
+			if !ok {
+				return 0, false
+			}
+		default:
+			if i, ok = x.walk(i, stack[1:], ends); !ok {
+				return 0, false
+			}
+		}
+		if at < len(x.members) {
+			x.members[at].To, x.members[at].Next = uint32(i), uint32(len(x.members))
+		}
+		if uint(i) < uint(len(b)) && b[i] <= ' ' {
+			i = skipSpace(b, i)
+		}
+		if uint(i) >= uint(len(b)) {
+			return 0, false
+		}
+		if b[i] == '}' {
+			return x.closed(start, i+1, ends), true
+		}
+		if b[i] != ',' {
+			return 0, false
+		}
+		i++
+	}
+}
+
+// closed notes that the container at start ends before end.
+func (x *Index) closed(start, end int, ends []uint32) int {
+	if at := start - x.root; uint(at) < uint(len(ends)) {
+		ends[at] = uint32(end)
+	}
+	return end
 }
 
 // skipSpace gives the offset of the first byte at or after i that is no white space of JSON.
