@@ -161,6 +161,8 @@ var resources = []struct{ name, group, kind string }{
 	{"rollouts", "argoproj.io", "Rollout"}, {"deployments", "evil.example", "Deployment"}, {"pods", "k8s.io", "Pod"},
 }
 
+var customGroups = []string{"argoproj.io", "evil.example", "k8s.io"}
+
 func drawBody(t *rapid.T, resource, kind string) any {
 	if oneIn(t, 10) {
 		kind = pick(t, "Status", "Table", "DeleteOptions", "PartialObjectMetadata", "Pod", "Deployment", "", "Role")
@@ -318,7 +320,7 @@ func drawJunk(t *rapid.T, depth int) any {
 	for range rapid.IntRange(0, 6).Draw(t, "members") {
 		key := pick(t, "verb", "objectRef", "resource", "subresource", "user", "username", "groups", "extra", "a.b/c", "a", "b", "spec", "spec.a", "x", "requestObject", "responseObject",
 			"responseStatus", "code", "sourceIPs", "annotations", "k", "v", "k.v", "stage", "level", "user.username", "", "other")
-		object = append(object, namedValue{key, drawJunk(t, depth-1)})
+		object = object.with(key, drawJunk(t, depth-1))
 	}
 	return object
 }

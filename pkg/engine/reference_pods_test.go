@@ -62,12 +62,15 @@ func (s *podSpec) humanPath() string {
 		return strings.Join(s.keys, ".")
 	}
 	text := ""
-	for _, step := range s.steps {
+	for n, step := range s.steps {
 		if i, ok := step.(int); ok {
 			text += "[" + strconv.Itoa(i) + "]"
 			continue
 		}
-		text = strings.TrimPrefix(text+"."+step.(string), ".")
+		if n > 0 {
+			text += "."
+		}
+		text += step.(string)
 	}
 	return text
 }

@@ -1,0 +1,105 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/foretop/foretop/pkg/decode"
+	"github.com/foretop/foretop/pkg/engine"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// This file: events of which something is lost. What is certain of the rest must be true of the whole.
+
+// writtenOrder is the order in which kube-apiserver writes an event.
+var writtenOrder = []string{"kind", "apiVersion", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "sourceIPs", "userAgent", "objectRef",
+	"responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations"}
+
+// drawWhole draws an event that the decoder takes for one, in the order of kube-apiserver.
+func drawWhole(t *rapid.T, env func(members) members) members {
+	e := drawEvent(t).with("kind", "Event").with("apiVersion", "audit.k8s.io/v1").with("auditID", "a-1").with("requestURI", pick(t, requestURIs...)).
+		with("verb", pick(t, "create", "update", "patch", "delete", "get")).with("user", members{{"username", pick(t, userNames...)}, {"groups", []any{pick(t, groupNames...)}}})
+	e = slices.DeleteFunc(e, func(m namedValue) bool { return !slices.Contains(writtenOrder, m.key) })
+	slices.SortStableFunc(e, func(a, b namedValue) int {
+		return slices.Index(writtenOrder, a.key) - slices.Index(writtenOrder, b.key)
+	})
+	return env(e)
+}
+
+// certain fails if the verdict on a part of an event is certain of what is otherwise for the whole.
+func certain(t fataler, v *engine.Verdict, want expected, whole, part []byte, leave func(*sigma.Rule) bool) {
+	t.Helper()
+	got, blind := make(map[string]bool), make(map[string]bool)
+	for _, m := range v.Matches {
+		for _, e := range m.Elements {
+			got[key(m.Rule.ID, e.Path)] = true
+		}
+	}
+	for _, b := range v.Blind {
+		blind[b.Rule] = true
+	}
+	for at, result := range want.truths {
+		id, _, _ := strings.Cut(at, " ")
+		if i := slices.IndexFunc(want.rules, func(r *sigma.Rule) bool { return r.ID == id }); leave(want.rules[i]) {
+			continue
+		}
+		// An element behind the cut has no record, and its rule is not told blind: there no is nothing certain.
+		if result == no && got[at] || result == yes && !got[at] && !blind[id] && strings.HasSuffix(at, " ") {
+			t.Fatalf("rule %s: the engine is certain of %t on a part of an event, the reference of the opposite on the whole\nwhole %s\npart  %s\nThe rule: %s", at, got[at], whole, part, shown(want.rules, at))
+		}
+	}
+}
+
+// notCertain are fields that are not compared where an event is cut: what they are made of stands in several places,
+// and the engine takes the absence of one for certain.
+var notCertain = []string{"outcome", "object.name", "client.address", "client.ip", "client.forwarded", "user.effective.username", "user.effective.groups", "dryRun"}
+
+func leftOpen(r *sigma.Rule, fields ...string) bool {
+	found := false
+	eachItem(&r.Detection, func(item *sigma.Item) {
+		found = found || slices.Contains(fields, item.Field)
+		for _, v := range item.Values {
+			found = found || item.Op == sigma.OpFieldRef && slices.Contains(fields, v.Text)
+		}
+	})
+	return found
+}
+
+func checkCut(t *rapid.T) {
+	var rules []*sigma.Rule
+	for i := range rapid.IntRange(1, 6).Draw(t, "rules") {
+		rules = append(rules, drawRule(t, i, true))
+	}
+	set := compiled(t, rules)
+	j, v, d := set.NewJudge(), new(engine.Verdict), decode.New(decode.Options{})
+	for range rapid.IntRange(1, 3).Draw(t, "events") {
+		e := drawWhole(t, func(e members) members {
+			return slices.DeleteFunc(e, func(m namedValue) bool { return m.key == "responseObject" })
+		})
+		s := newSpelling(pick(t, 0, rapid.Uint64().Draw(t, "seed")), false)
+		s.value(e)
+		whole, err := decoded(s.out)
+		if err != nil {
+			t.Fatalf("%v: %s", err, s.out)
+		}
+		from := len(s.out) * 1 / 8
+		line := s.out[:rapid.IntRange(from, len(s.out)-1).Draw(t, "cut")]
+		d.Decode(line, nil, func(it *decode.Item) {
+			if it.Kind != decode.Event || !it.Envelope.Truncated {
+				return
+			}
+			env := it.Envelope
+			j.Judge(it.Canonical, &env, v)
+			doc := whole.(map[string]any)
+			want := judgeByReference(rules, doc, &env)
+			certain(t, v, want, s.out, it.Canonical, func(r *sigma.Rule) bool {
+				return leftOpen(r, notCertain...)
+			})
+		})
+	}
+}
+
+func TestWhatIsCertainOfACutEventIsTrueOfTheWhole(t *testing.T) { rapid.Check(t, checkCut) }
