@@ -166,6 +166,9 @@ func (d *Decoder) mapped(step *mappingStep, o *object) string {
 // ownCluster is the cluster that standard keys of a shipper name: those of OpenShift's log forwarding, of
 // ECS and of OpenTelemetry's resource attributes.
 func (d *Decoder) ownCluster(o *object) event.Cluster {
+	if d.level <= 1 && o.foreign == 0 {
+		return event.Cluster{} // nothing is around the event
+	}
 	for _, keys := range [...]struct{ id, name string }{
 		{"openshift.cluster_id", ""},
 		{"orchestrator.cluster.id", "orchestrator.cluster.name"},
@@ -272,11 +275,11 @@ func (d *Decoder) consume(name []byte, path string) (rest string, ok bool) {
 // enter notes the value of o that is being decoded.
 func (o *object) enter(raw []byte) {
 	from := cap(o.b) - cap(raw)
-	o.entered = span{from, from + len(raw)}
+	o.entered = span{int32(from), int32(from + len(raw))}
 }
 
 func (o *object) isEntered(raw []byte) bool {
-	from := cap(o.b) - cap(raw)
+	from := int32(cap(o.b) - cap(raw))
 	return from >= o.entered.from && from < o.entered.to
 }
 

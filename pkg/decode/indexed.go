@@ -61,12 +61,14 @@ func (d *Decoder) scanSound(b []byte, i int, o *object) (end int, ok bool) {
 	first := len(d.members)
 	members := x.Members(root)
 	d.last = keyOther
-	for i := range members {
+	base := uint32(root)
+	for i := 0; i < len(members); i = int(members[i].Next) {
 		m := &members[i]
 		o.add(d, first, member{
-			name:  span{int(m.Name) - root, int(m.NameEnd) - root},
-			value: span{int(m.From) - root, int(m.To) - root},
-			id:    d.memberKey(x.Text()[m.Name:m.NameEnd]),
+			name:   span{int32(m.Name - base), int32(m.NameEnd - base)},
+			value:  span{int32(m.From - base), int32(m.To - base)},
+			listed: int32(i),
+			id:     d.memberKey(x.Text()[m.Name:m.NameEnd]),
 		})
 	}
 	end -= at
@@ -82,6 +84,17 @@ func (o *object) add(d *Decoder, first int, m member) {
 	if m.id == keyOther || m.id > lastEventKey {
 		o.foreign++
 	}
+}
+
+// kids gives the members of the object that is k's value, and the text that their offsets are in. ok is false where the
+// index has not listed them.
+func (o *object) kids(k key) (kids []jsonindex.Member, text []byte, ok bool) {
+	if o.index == nil || o.index.Walks() != o.walk || !o.has(k) {
+		return nil, nil, false
+	}
+	all := o.index.Members(o.root)
+	at := o.members[o.slot[k]-1].listed
+	return all[at+1 : all[at].Next], o.index.Text(), !all[at].Many
 }
 
 // indexed gives the index of canonical bytes and where they stand in its text. o is the object that they were made

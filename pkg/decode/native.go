@@ -252,7 +252,7 @@ func isAbsent(raw []byte) bool { return raw == nil || string(raw) == "null" || s
 // shipper has freed of dots their real spelling.
 func (d *Decoder) annotations(o *object, env *event.Envelope) {
 	raw := o.raw(keyAnnotations)
-	if len(raw) < 3 || raw[0] != '{' || bytes.IndexByte(raw, '_') < 0 && !bytes.Contains(raw, []byte("truncated")) {
+	if len(raw) < 3 || raw[0] != '{' || o.plainAnnotations() {
 		return
 	}
 	dedotted := false
@@ -271,6 +271,18 @@ func (d *Decoder) annotations(o *object, env *event.Envelope) {
 		d.edits.set(keyAnnotations, d.redotted(raw))
 		d.redotExtra(o)
 	}
+}
+
+// plainAnnotations is true where the index shows at once that no annotation needs a closer look.
+func (o *object) plainAnnotations() bool {
+	kids, text, ok := o.kids(keyAnnotations)
+	for i := range kids {
+		name := text[kids[i].Name:kids[i].NameEnd]
+		if bytes.IndexByte(name, '_') >= 0 || bytes.IndexByte(name, '\\') >= 0 || string(name) == event.AnnotationTruncated {
+			return false
+		}
+	}
+	return ok
 }
 
 // redotted rewrites the names of an object's members to their real spelling.

@@ -7,11 +7,12 @@ import (
 )
 
 // span is a stretch of an object's bytes.
-type span struct{ from, to int }
+type span struct{ from, to int32 }
 
 // member is one member of an object. name excludes the quotes, value is the whole value.
 type member struct {
 	name, value span
+	listed      int32 // its number in the index's list of members, where the object has an index
 	id          key
 }
 
@@ -107,7 +108,7 @@ func (d *Decoder) scanMembers(b []byte, start int, o *object) (int, verdict) {
 				o.partial = false
 				return from, valueMany
 			}
-			m.value = span{from - start, end - start}
+			m.value = span{int32(from - start), int32(end - start)}
 			o.add(d, first, m)
 		}
 		if v != valueDone {
@@ -138,7 +139,7 @@ func (d *Decoder) scanName(b []byte, i, start int, m *member) (int, verdict) {
 	if v != valueDone {
 		return end, v
 	}
-	m.name = span{i + 1 - start, end - 1 - start}
+	m.name = span{int32(i + 1 - start), int32(end - 1 - start)}
 	m.id = d.memberKey(b[i+1 : end-1])
 	if end >= len(b) || b[end] != ':' {
 		if end = skipSpace(b, end); end >= len(b) {
@@ -157,8 +158,14 @@ func isNumber(c byte) bool { return c-'0' <= 9 }
 // text gives the string value of k, unescaped; ok is false if k is missing or no string.
 func (d *Decoder) text(o *object, k key) ([]byte, bool) {
 	raw := o.raw(k)
-	if raw == nil {
+	if len(raw) < 2 || raw[0] != '"' {
 		return nil, false
+	}
+	if o.index != nil {
+		v := o.members[o.slot[k]-1].value
+		if !o.index.Escaped(o.root+int(v.from), o.root+int(v.to)) {
+			return raw[1 : len(raw)-1], true
+		}
 	}
 	return unquote(raw, &d.scratch)
 }

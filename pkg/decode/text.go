@@ -172,6 +172,9 @@ func isBinary(b []byte) bool {
 
 // binaryFormat names what a record is that is neither JSON nor text, by its first bytes.
 func binaryFormat(b []byte) string {
+	if len(b) > 0 && b[0] == '{' {
+		return ""
+	}
 	for _, f := range [...]struct{ magic, detail string }{
 		{"\x28\xb5\x2f\xfd", "compressed with zstd by the producer; let it compress with gzip or not at all"},
 		{"\x04\x22\x4d\x18", "compressed with lz4 by the producer; let it compress with gzip or not at all"},
