@@ -31,8 +31,8 @@ func (g *generator) newPod(containers, variables int) *pod {
 		object{"name", "tls", "secret", object{"secretName", p.app + "-tls", "defaultMode", 420}},
 		object{"name", "tmp", "emptyDir", object{"sizeLimit", "256Mi"}},
 	}
-	if g.IntN(50) == 0 { // a few, so that the rules have something to find
-		p.volumes = append(p.volumes, object{"name", "logs", "hostPath", object{"path", "/var/log", "type", ""}})
+	if g.IntN(50) == 0 {
+		p.volumes = append(p.volumes, object{"name", "logs", "hostPath", object{"path", "/var/log/pods", "type", ""}})
 	}
 	for i := range containers {
 		p.containers = append(p.containers, g.container(p, []string{"app", "envoy", "log-shipper", "metrics", "cache", "migrate"}[i], variables))
@@ -41,6 +41,7 @@ func (g *generator) newPod(containers, variables int) *pod {
 }
 
 func (g *generator) container(p *pod, name string, variables int) object {
+	privileged := g.IntN(60) == 0 // a few, so that the rules have something to find
 	port := 8000 + g.IntN(1000)
 	env := list{object{"name", "POD_NAME", "valueFrom", object{"fieldRef", object{"apiVersion", "v1", "fieldPath", "metadata.name"}}}}
 	for i := range variables {
@@ -57,8 +58,8 @@ func (g *generator) container(p *pod, name string, variables int) object {
 			object{"name", "tmp", "mountPath", "/tmp"}},
 		"livenessProbe", probe,
 		"terminationMessagePath", "/dev/termination-log", "terminationMessagePolicy", "File", "imagePullPolicy", "IfNotPresent",
-		"securityContext", object{"capabilities", object{"drop", list{"ALL"}}, "privileged", g.IntN(200) == 0, "runAsNonRoot", true,
-			"readOnlyRootFilesystem", true, "allowPrivilegeEscalation", false, "seccompProfile", object{"type", "RuntimeDefault"}},
+		"securityContext", object{"capabilities", object{"drop", list{"ALL"}}, "privileged", privileged, "runAsNonRoot", !privileged,
+			"readOnlyRootFilesystem", true, "allowPrivilegeEscalation", privileged, "seccompProfile", object{"type", "RuntimeDefault"}},
 	}
 }
 

@@ -64,15 +64,19 @@ type template struct {
 }
 
 const (
-	// Kubernetes takes the random part of a generated name from the second.
 	hexAlphabet    = "0123456789abcdef"
-	randomAlphabet = "bcdfghjklmnpqrstvwxz2456789"
+	randomAlphabet = "bcdfghjklmnpqrstvwxz2456789" // what Kubernetes makes the random part of a name from
 	letters        = "abcdefghijklmnopqrstuvwxyz"
 
 	// The API server writes the times of an event and of leases in microseconds, others in seconds.
 	seconds = "2006-01-02T15:04:05Z"
 	micros  = "2006-01-02T15:04:05.000000Z"
 )
+
+// Names of the recordings that the cluster's users chose. None is a key, a kind, a resource or a verb, and no rule may know
+// them: a suffix then changes who and what, not what is done.
+var chosenNames = setOf("alice bob carol dan dave erin frank maria auditor shop payments orders catalog cart frontend " +
+	"gateway ledger etl www blog")
 
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
@@ -81,11 +85,6 @@ func setOf(words string) map[string]bool {
 	}
 	return set
 }
-
-// Names of the recordings that the cluster's users chose. None is a key, a kind, a resource or a verb, and no rule may know
-// them: a suffix then changes who and what, not what is done.
-var chosenNames = setOf("alice bob carol dan dave erin frank maria auditor shop payments orders catalog cart frontend " +
-	"gateway ledger etl www blog")
 
 // templates finds the varying parts of all lines. It needs all of them first: what Kubernetes put behind a name is known by
 // its place there, and varies wherever else it stands, in labels say.

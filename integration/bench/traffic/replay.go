@@ -24,9 +24,8 @@ type round struct {
 	versions uint64   // added to each resourceVersion
 }
 
-// replay goes round the templates, of which there is one at least, until there are as many events as
-// wanted. No two lines are the same: identifiers,
-// names and times differ in each round. The same arguments give the same bytes.
+// replay goes round the templates, of which there is one at least, until there are as many events as wanted. No two lines are
+// the same: identifiers, names and times differ in each round. The same arguments give the same bytes.
 func replay(name string, all []template, events int) *File {
 	length, newest := extent(all)
 	f := &File{Name: name, Lines: make([][]byte, 0, events)}

@@ -162,13 +162,17 @@ func TestRoundsAgreeWithThemselvesAndDiffer(t *testing.T) {
 		}
 		f := replay(name, all, 3*len(lines))
 		pods, nodes, people := map[string]int{}, map[string]int{}, map[string]int{}
+		before := make([]event, len(lines)) // a round earlier
+		for i, line := range lines {
+			before[i] = decode(t, line)
+		}
 		for i, line := range f.Lines {
-			before, e := decode(t, lines[i%len(lines)]), decode(t, line)
-			agree(t, before, e)
-			r := i / len(lines)
-			if i >= len(lines) && !e.StageTimestamp.After(decode(t, f.Lines[i-len(lines)]).StageTimestamp) {
+			e, at, r := decode(t, line), i%len(lines), i/len(lines)
+			agree(t, before[at], e)
+			if r > 0 && (!e.StageTimestamp.After(before[at].StageTimestamp) || !e.RequestReceivedTimestamp.After(before[at].RequestReceivedTimestamp)) {
 				t.Fatalf("time does not move on: %s", line)
 			}
+			before[at] = e
 			switch {
 			case e.ObjectRef.Resource == "pods" && randomName.MatchString(e.ObjectRef.Name):
 				pods[e.ObjectRef.Name] |= 1 << r
