@@ -123,7 +123,7 @@ func (j *Judge) scanHeader(doc span) {
 	before := -1 // the last of topKeys that was seen
 	guess := root.guesses
 	all := doc.x.Members(doc.from)
-	for i := range all {
+	for i := 0; i < len(all); i = int(all[i].Next) {
 		m := &all[i]
 		top := topOther
 		e := j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
@@ -131,9 +131,7 @@ func (j *Judge) scanHeader(doc span) {
 			top = int(root.edges[e].top)
 			j.duplicate = edges.add(e) || j.duplicate
 			for _, to := range root.edges[e].to {
-				if !to.idle() {
-					j.capture(doc.x, int(m.From), to)
-				}
+				j.captureListed(doc.x, all[i:m.Next], to)
 			}
 		}
 		if top != topOther {

@@ -72,28 +72,32 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 // value. A key that occurs twice in one object sets j.duplicate: the caller rewrites the event without
 // duplicates and starts again, since earlier values cannot be taken back out of a multiset.
 func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
-	switch x.Text()[i] {
-	case '{':
-		if len(n.edges) > 0 {
-			return j.captureObject(x, i, n)
-		}
-	case '[':
-		return j.captureArray(x, i, n)
-	}
 	v := span{x, i, x.End(i)}
-	switch {
-	case len(n.slots) == 0:
-	case v.isObject():
-		c := open(v)
-		j.mark(n, !c.name())
-	default:
-		j.captureScalar(v, n)
+	if !n.idle() {
+		j.captureValue(v, n)
 	}
 	return v.to
 }
 
-func (j *Judge) captureObject(x *jsonindex.Index, i int, n *node) int {
-	c := cursor{x: x, b: x.Text(), i: i + 1}
+func (j *Judge) captureValue(v span, n *node) {
+	switch v.first() {
+	case '{':
+		j.captureObject(v, n)
+	case '[':
+		j.captureArray(v, n)
+	default:
+		if len(n.slots) > 0 {
+			j.captureScalar(v, n)
+		}
+	}
+}
+
+func (j *Judge) captureObject(v span, n *node) {
+	c, x := open(v), v.x
+	if len(n.edges) == 0 {
+		j.mark(n, !c.name())
+		return
+	}
 	var seen keySet
 	empty, guess := true, n.guesses
 	for c.name() {
@@ -115,23 +119,53 @@ func (j *Judge) captureObject(x *jsonindex.Index, i int, n *node) int {
 		}
 	}
 	j.mark(n, empty)
-	return c.i + 1
 }
 
-func (j *Judge) captureArray(x *jsonindex.Index, i int, n *node) int {
-	if n.idle() {
-		return x.End(i)
-	}
-	c := cursor{x: x, b: x.Text(), i: i + 1}
-	empty := true
+func (j *Judge) captureArray(v span, n *node) {
+	c, empty := open(v), true
 	j.lists++
 	for c.element() {
 		empty = false
-		c.i = j.capture(x, c.i, n)
+		c.i = j.capture(v.x, c.i, n)
 	}
 	j.lists--
 	j.mark(n, empty)
-	return c.i + 1
+}
+
+// captureListed is capture for the value of a member that the index has listed with the members of its value: of, and
+// what comes behind it.
+func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node) {
+	v := span{x, int(of[0].From), int(of[0].To)}
+	if n.idle() {
+		return
+	}
+	if len(n.edges) == 0 || of[0].Many || !v.isObject() {
+		j.captureValue(v, n)
+		return
+	}
+	var seen keySet
+	guess := n.guesses
+	kids := of[1:]
+	for i := range kids {
+		kid := &kids[i]
+		at := j.edge(n, &guess, x, int(kid.Name), int(kid.NameEnd))
+		if at < 0 {
+			continue
+		}
+		if seen.add(at) {
+			j.duplicate = true
+		}
+		e, value := &n.edges[at], span{x, int(kid.From), int(kid.To)}
+		if e.member != 0 {
+			j.members[e.member] = value
+		}
+		for _, to := range e.to {
+			if !to.idle() {
+				j.captureValue(value, to)
+			}
+		}
+	}
+	j.mark(n, len(kids) == 0)
 }
 
 // edge gives the index of n's edge for the key that is written in [from, to), or -1. Encoders write the keys of an
