@@ -150,7 +150,8 @@ func (y *journey) checkEvent(t fataler, it *decode.Item, stretch []byte) {
 	if !json.Valid(stretch) {
 		t.Fatalf("a native event is no valid JSON: %s", stretch)
 	}
-	if len(env.Inferred) == 0 && !repeats(it.Canonical) { // two spellings of one annotation are one key when decoded
+	// Two spellings of one annotation are one key when decoded; an underscore is no dot where it is escaped.
+	if len(env.Inferred) == 0 && !repeats(it.Canonical) && !bytes.Contains(bytes.ToLower(stretch), []byte(`\u005f`)) {
 		y.judge.Judge(stretch, &env, y.direct)
 		if a, b := outline(y.via), outline(y.direct); !slices.Equal(a, b) {
 			t.Fatalf("judged as decoded: %v, judged as recorded: %v: %s", a, b, stretch)

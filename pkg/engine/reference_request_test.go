@@ -177,7 +177,7 @@ func (r *request) isDryRun() bool {
 			}
 		}
 	}
-	for label := range spellings("command.gke.io/dryRun", true) {
+	for _, label := range spellings("command.gke.io/dryRun", true) {
 		if v := textAt(r.doc, "annotations", label); v != "" && !strings.EqualFold(v, "false") {
 			return true
 		}

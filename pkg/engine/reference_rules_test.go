@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/foretop/foretop/pkg/sigma"
 )
@@ -68,7 +70,7 @@ func (l *leaves) follow(v any, segments []string, dedot, dedotBelow bool) {
 	}
 	object, ok := v.(map[string]any)
 	for n := 1; ok && n <= len(segments); n++ {
-		for key := range spellings(strings.Join(segments[:n], "."), dedot) {
+		for _, key := range spellings(strings.Join(segments[:n], "."), dedot) {
 			if child, has := object[key]; has {
 				l.follow(child, segments[n:], dedotBelow, dedotBelow)
 			}
@@ -77,13 +79,13 @@ func (l *leaves) follow(v any, segments []string, dedot, dedotBelow bool) {
 }
 
 // spellings of a key: a.b/c is a_b/c or a_b_c where dots, or dots and slashes, mean nesting.
-func spellings(key string, dedot bool) map[string]bool {
-	all := map[string]bool{key: true}
-	if dedot {
-		underscored := strings.ReplaceAll(key, ".", "_")
-		all[underscored], all[strings.ReplaceAll(underscored, "/", "_")] = true, true
+func spellings(key string, dedot bool) []string {
+	if !dedot {
+		return []string{key}
 	}
-	return all
+	underscored := strings.ReplaceAll(key, ".", "_")
+	all := []string{key, underscored, strings.ReplaceAll(underscored, "/", "_")}
+	return slices.Compact(all)
 }
 
 // scalarText is a scalar as rules compare it.
@@ -248,6 +250,9 @@ func referenceValue(item *sigma.Item, v sigma.Value, scalar any) bool {
 	return patternOf(v.Pattern, item.Cased).MatchString(text)
 }
 
+// patterns keeps what has been compiled: the same few are asked for again and again.
+var patterns sync.Map
+
 func patternOf(parts []sigma.Part, cased bool) *regexp.Regexp {
 	var re strings.Builder
 	re.WriteString(`(?s)\A`)
@@ -265,7 +270,11 @@ func patternOf(parts []sigma.Part, cased bool) *regexp.Regexp {
 			re.WriteString(regexp.QuoteMeta(literal))
 		}
 	}
-	return regexp.MustCompile(re.String() + `\z`)
+	pattern, ok := patterns.Load(re.String())
+	if !ok {
+		pattern, _ = patterns.LoadOrStore(re.String(), regexp.MustCompile(re.String()+`\z`))
+	}
+	return pattern.(*regexp.Regexp)
 }
 
 // addressOf reads an IP address as it stands in sourceIPs: perhaps in brackets, with a zone, or IPv4 within IPv6.
