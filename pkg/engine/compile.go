@@ -143,7 +143,30 @@ func (k *compiler) program(d *sigma.Detection) program {
 		p.names = append(p.names, d.Selections[i].Name)
 		p.selections = append(p.selections, k.tree(d.Selections[i].Match))
 	}
+	p.root = p.treeOf(d.Condition)
 	return p
+}
+
+// treeOf joins the selections as the condition does.
+func (p *program) treeOf(e sigma.Expr) tree {
+	kids := func(kind treeKind, list []sigma.Expr) tree {
+		t := tree{kind: kind}
+		for _, x := range list {
+			t.kids = append(t.kids, p.treeOf(x))
+		}
+		return t
+	}
+	switch e := e.(type) {
+	case sigma.And:
+		return kids(allTree, e)
+	case sigma.Or:
+		return kids(anyTree, e)
+	case sigma.Not:
+		return tree{kind: notTree, kids: []tree{p.treeOf(e.X)}}
+	case sigma.Ref:
+		return p.selections[e]
+	}
+	return tree{kind: anyTree} // nothing else exists; it is never true
 }
 
 func (k *compiler) tree(n sigma.Node) tree {

@@ -153,6 +153,7 @@ func (j *Judge) evaluateFrom(of ruleSet, first int) (next int) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.verdict.Panics = append(j.verdict.Panics, RulePanic{Rule: j.set.rules[i].source.Key(), Detail: fmt.Sprint(p)})
+			j.forget(i)
 			next = i + 1
 		}
 	}()
@@ -229,7 +230,7 @@ func (j *Judge) captureClean(v span, t *trie) {
 
 // evaluateRule evaluates one rule on the current record.
 func (j *Judge) evaluateRule(i int, r *rule) {
-	result := j.condition(&r.program, r.condition)
+	result := j.tree(&r.root)
 	if j.explaining != nil {
 		j.explain(r, result)
 		return
@@ -286,6 +287,8 @@ func (j *Judge) tree(t *tree) tri {
 			}
 		}
 		return result
+	case notTree:
+		return j.tree(&t.kids[0]).not()
 	}
 	result := j.test(t.pred)
 	if result == unknown {

@@ -54,7 +54,7 @@ func (j *Judge) excluded(f *filter) bool {
 			return false
 		}
 	}
-	return j.condition(&f.program, f.condition) == no
+	return j.tree(&f.root) == no
 }
 
 func (j *Judge) eventTime() time.Time {
@@ -80,6 +80,15 @@ func (j *Judge) matchOf(i int, r *rule) *Match {
 	}
 	j.pending = append(j.pending, pendingMatch{rule: i, match: Match{Rule: r.source}})
 	return &j.pending[len(j.pending)-1].match
+}
+
+// forget drops the match of a rule that panicked: what it has of it may be half made.
+func (j *Judge) forget(i int) {
+	for k := range j.pending {
+		if j.pending[k].rule == i {
+			j.pending[k].match.Count = 0
+		}
+	}
 }
 
 func (m *Match) suppress(title string) {

@@ -76,6 +76,7 @@ type rule struct {
 
 // program is a condition over compiled selections.
 type program struct {
+	root       tree // condition with the selections in it
 	selections []tree
 	names      []string
 	condition  sigma.Expr
@@ -106,6 +107,7 @@ const (
 	leafTree treeKind = iota
 	allTree
 	anyTree
+	notTree // of its one kid
 )
 
 // tri is a truth value of three: what a provider cannot give, or what lies behind a cut, is unknown.

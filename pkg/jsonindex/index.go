@@ -12,7 +12,7 @@ type Index struct {
 	// controls the bytes below the space. quotes ends with a word of ones: a search always ends.
 	quotes, backslashes, controls []uint64
 
-	escapes bool // there are backslashes
+	escape  int  // offset of the first backslash, beyond the text if there is none
 	control bool // there are control characters
 	invalid bool // an escape is none of JSON's, somewhere
 
@@ -53,8 +53,8 @@ func (x *Index) Load(text []byte) bool {
 	x.quotes, x.backslashes, x.controls = x.quotes[:words+1], x.backslashes[:words+1], x.controls[:words+1]
 	slashes, controls := mark(text, x.quotes, x.backslashes, x.controls)
 	x.quotes[words], x.backslashes[words], x.controls[words] = ^uint64(0), 0, 0
-	x.escapes, x.control, x.invalid = slashes != 0, controls != 0, false
-	if x.escapes {
+	x.escape, x.control, x.invalid = len(text), controls != 0, false
+	if slashes != 0 {
 		x.unquote()
 	}
 	return true
@@ -81,6 +81,7 @@ func (x *Index) unquote() {
 			if i < next {
 				continue
 			}
+			x.escape = min(x.escape, i)
 			next = i + 2
 			x.quotes[(i+1)>>6] &^= 1 << ((i + 1) & 63)
 			if !isEscape(x.text, i) {
@@ -136,7 +137,7 @@ func anyBit(marks []uint64, from, to int) bool {
 }
 
 // Escaped reports whether there is an escape in the content [from, to) of a string.
-func (x *Index) Escaped(from, to int) bool { return x.escapes && anyBit(x.backslashes, from, to) }
+func (x *Index) Escaped(from, to int) bool { return to > x.escape && anyBit(x.backslashes, from, to) }
 
 // StringEnd gives the offset of the quote that ends the string whose content begins at i, in text that Value has found
 // to be valid.
