@@ -52,7 +52,7 @@ func countFindings(f *traffic.File) (int, error) {
 	judge, builder := set.NewJudge(), finding.NewBuilder(finding.Options{})
 	var v engine.Verdict
 	emit := func(it *decode.Item) {
-		judge.Judge(it.Canonical, &it.Envelope, &v)
+		judge.JudgeAt(it.Index, it.Root, &it.Envelope, &v)
 		for i := range v.Matches {
 			if v.Matches[i].Level < least {
 				continue

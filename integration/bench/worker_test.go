@@ -43,7 +43,7 @@ func (w *worker) item(it *decode.Item) {
 		return
 	}
 	w.events++
-	w.judge.Judge(it.Canonical, &it.Envelope, &w.verdict)
+	w.judge.JudgeAt(it.Index, it.Root, &it.Envelope, &w.verdict)
 	w.matches += len(w.verdict.Matches)
 }
 
