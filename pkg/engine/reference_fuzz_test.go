@@ -14,7 +14,7 @@ import (
 
 // FuzzVerdict draws rules and events from the input and compares the engine with the reference.
 func FuzzVerdict(f *testing.F) {
-	for seed := range uint64(8) {
+	for seed := range uint64(32) {
 		f.Add(noise(seed, 1500))
 	}
 	f.Fuzz(rapid.MakeFuzz(checkVerdicts))
