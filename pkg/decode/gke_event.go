@@ -167,7 +167,7 @@ func (c *gkeEntry) appendCaller(b []byte) []byte {
 	}
 	if address, ok := unquote(c.findAny(meta, "callerIp", "callerIP", "caller_ip"), &c.scratch); ok && len(address) > 0 {
 		b = append(appendQuoted(append(b, `,"sourceIPs":[`...), address), ']')
-		if _, ok := event.ParseAddr(string(address)); !ok {
+		if _, ok := event.ParseAddrBytes(address); !ok {
 			c.miss("sourceIPs") // a word: private, gce-internal-ip
 		}
 	}
