@@ -2,9 +2,13 @@ package engine_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -57,14 +61,16 @@ func recordedEvents(t fataler) [][]byte {
 
 // path of bytes from a record to a verdict.
 type journey struct {
-	rules       []*sigma.Rule
-	decoder     *decode.Decoder
-	judge       *engine.Judge
-	direct, via *engine.Verdict
+	rules              []*sigma.Rule
+	decoder            *decode.Decoder
+	judge, second      *engine.Judge
+	via, again, direct *engine.Verdict
 }
 
 func newJourney(t fataler, rules []*sigma.Rule) *journey {
-	return &journey{rules: rules, decoder: decode.New(decode.Options{}), judge: compiled(t, rules).NewJudge(), direct: new(engine.Verdict), via: new(engine.Verdict)}
+	set := compiled(t, rules)
+	return &journey{rules: rules, decoder: decode.New(decode.Options{}), judge: set.NewJudge(), second: set.NewJudge(),
+		via: new(engine.Verdict), again: new(engine.Verdict), direct: new(engine.Verdict)}
 }
 
 // check decodes a record and holds every item against encoding/json.
@@ -88,6 +94,7 @@ func (y *journey) check(t fataler, record []byte) {
 			if !json.Valid(it.Canonical) {
 				t.Fatalf("canonical bytes are no JSON: %s\nof %s", it.Canonical, record)
 			}
+			y.checkEvent(t, it, stretch)
 			if it.Envelope.Truncated {
 				faults++
 				if valid && !mayHoldText(record) {
@@ -95,7 +102,6 @@ func (y *journey) check(t fataler, record []byte) {
 				}
 				return
 			}
-			y.checkEvent(t, it, stretch)
 			if it.Envelope.Format == decode.FormatText {
 				faults++ // what follows the first line is not in its stretch
 			}
@@ -135,36 +141,42 @@ func mayHoldText(record []byte) bool {
 	return bytes.Contains(record, []byte(`{\"`)) || bytes.Contains(record, []byte(`\u00`)) || bytes.Contains(record, []byte(`[Truncated...]`))
 }
 
-// checkEvent judges an event by its canonical bytes and, if it is alone and native, by those of the record.
+// checkEvent judges an event where it stands, by its canonical bytes, and, if it is native, by those of the record.
 func (y *journey) checkEvent(t fataler, it *decode.Item, stretch []byte) {
 	t.Helper()
 	env := it.Envelope
 	canonical := slices.Clone(it.Canonical)
-	y.judge.Judge(canonical, &env, y.via)
+	y.judge.JudgeAt(it.Index, it.Root, &env, y.via)
 	if string(canonical) != string(it.Canonical) {
 		t.Fatalf("judging wrote to %s", it.Canonical)
 	}
-	if env.Format != decode.FormatNative {
+	y.second.Judge(canonical, &env, y.again)
+	if a, b := outline(y.via), outline(y.again); !slices.Equal(a, b) || !reflect.DeepEqual(y.via.Matches, y.again.Matches) {
+		t.Fatalf("judged where it stands: %v, judged by its canonical bytes: %v: %s", a, b, canonical)
+	}
+	if env.Truncated {
 		return
+	}
+	value, err := decoded(it.Canonical)
+	if err != nil {
+		t.Fatalf("%v: %s", err, it.Canonical)
+	}
+	if len(env.Missing) == 0 && !env.BodiesRemoved && len(env.Inferred) == 0 && foreseen(value.(map[string]any)) && !repeats(it.Canonical) {
+		agree(t, y.via, judgeByReference(y.rules, value.(map[string]any), &env), it.Canonical)
+	}
+	if env.Format != decode.FormatNative || len(stretch) == 0 || stretch[0] != '{' {
+		return // or it was compressed
 	}
 	if !json.Valid(stretch) {
 		t.Fatalf("a native event is no valid JSON: %s", stretch)
 	}
 	// Two spellings of one annotation are one key when decoded; an underscore is no dot where it is escaped.
 	if len(env.Inferred) == 0 && !repeats(it.Canonical) && !bytes.Contains(bytes.ToLower(stretch), []byte(`\u005f`)) {
-		y.judge.Judge(stretch, &env, y.direct)
+		y.second.Judge(stretch, &env, y.direct)
 		if a, b := outline(y.via), outline(y.direct); !slices.Equal(a, b) {
 			t.Fatalf("judged as decoded: %v, judged as recorded: %v: %s", a, b, stretch)
 		}
 	}
-	value, err := decoded(it.Canonical)
-	if err != nil {
-		t.Fatalf("%v: %s", err, it.Canonical)
-	}
-	if len(env.Missing) > 0 || env.BodiesRemoved || !foreseen(value.(map[string]any)) || repeats(it.Canonical) {
-		return
-	}
-	agree(t, y.via, judgeByReference(y.rules, value.(map[string]any), &env), it.Canonical)
 }
 
 // outline is a verdict as text, in order.
@@ -298,19 +310,64 @@ func TestMutatedRecordsAreJudgedAsEncodingJSONReadsThem(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkMutations(t, y, lines) })
 }
 
-// A generated native event gives the same verdict as a record and by itself, and that of the reference.
+// Generated events in every wrapping give the same verdict where they stand and by themselves, and that of the reference.
 func checkRecords(t *rapid.T) {
+	duplicates := rapid.Bool().Draw(t, "duplicates")
 	var rules []*sigma.Rule
 	for i := range rapid.IntRange(1, 5).Draw(t, "rules") {
-		rules = append(rules, drawRule(t, i, true))
+		rules = append(rules, drawRule(t, i, !duplicates))
 	}
 	y := newJourney(t, rules)
 	for range rapid.IntRange(1, 3).Draw(t, "records") {
-		e := drawEvent(t).with("kind", "Event").with("apiVersion", "audit.k8s.io/v1").with("auditID", "a-1").with("verb", pick(t, "create", "patch", "delete")).with("requestURI", pick(t, requestURIs...))
-		s := newSpelling(rapid.Uint64().Draw(t, "seed"), false)
-		s.value(e)
-		y.check(t, s.out)
+		var events [][]byte
+		for i := range rapid.IntRange(1, 3).Draw(t, "events") {
+			e := drawEvent(t).with("kind", "Event").with("apiVersion", "audit.k8s.io/v1").with("auditID", fmt.Sprint("a-", i)).with("verb", pick(t, "create", "patch", "delete")).with("requestURI", pick(t, requestURIs...))
+			s := newSpelling(rapid.Uint64().Draw(t, "seed"), duplicates)
+			s.value(e)
+			events = append(events, s.out)
+		}
+		y.check(t, wrapped(t, events))
 	}
+}
+
+// wrapped makes a record of events, as shippers do.
+func wrapped(t *rapid.T, events [][]byte) []byte {
+	first := events[0]
+	quoted := func() string {
+		s := newSpelling(rapid.Uint64().Draw(t, "quoting"), false)
+		s.text(string(first))
+		return string(s.out)
+	}
+	pad := strings.Repeat(" ", rapid.IntRange(0, 70).Draw(t, "pad"))
+	switch rapid.IntRange(0, 10).Draw(t, "wrapping") {
+	case 1:
+		return []byte(`{"kind":"EventList",` + pad + `"apiVersion":"audit.k8s.io/v1","metadata":{},"items":[` + string(bytes.Join(events, []byte(pad+","))) + `]}`)
+	case 2:
+		return []byte(pad + `[` + string(bytes.Join(events, []byte(","))) + pad + `]`)
+	case 3:
+		return append(bytes.Join(events, []byte("\n")), '\n')
+	case 4:
+		return []byte(`{"log":` + pad + quoted() + `,"stream":"stdout"}`)
+	case 5:
+		return []byte(`{"kubernetes":{"pod":"x",` + pad + `"audit":` + string(first) + `},"x":[{}]}`)
+	case 6:
+		return []byte(`{"@timestamp":"2026-03-04T10:15:21Z",` + pad + string(bytes.TrimLeft(first, "{ \t\r\n")))
+	case 7:
+		return []byte(`{"@timestamp":"2026-03-04T10:15:21Z","message":` + quoted() + `}`)
+	case 8:
+		return []byte(`{"records":[{"category":"kube-audit","resourceId":"/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/C","time":"2026-03-04T10:15:20.1Z","properties":{"log":` + quoted() + `}}]}`)
+	case 9:
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write(bytes.Join(events, []byte("\n")))
+		if err = errors.Join(err, z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	case 10:
+		return []byte(`2026-03-04T10:15:20.1Z stdout F ` + string(bytes.ReplaceAll(bytes.ReplaceAll(first, []byte("\n"), []byte(" ")), []byte("\r"), []byte(" "))))
+	}
+	return []byte(pad + string(first) + pad)
 }
 
 func TestRecordsAreJudgedAsTheEventsInThem(t *testing.T) { rapid.Check(t, checkRecords) }
