@@ -30,7 +30,7 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	for _, t := range s.tries() {
 		s.guesses = (*t).freeze(s.guesses)
 	}
-	s.index = newIndex(s)
+	s.buildIndex()
 	return s, k.problems
 }
 

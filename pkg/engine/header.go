@@ -169,6 +169,7 @@ func (j *Judge) scanHeader(doc span) {
 func (j *Judge) settleUnknown(complete uint32, last int) {
 	env := j.env
 	j.incomplete = env.Truncated || env.BodiesRemoved || len(env.Missing) > 0
+	j.unsure = j.incomplete || len(env.Inferred) > 0
 	j.complete = complete &^ (1 << topOther)
 	if !env.Truncated {
 		j.complete = 1<<topCount - 1

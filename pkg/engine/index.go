@@ -39,8 +39,9 @@ type index struct {
 
 var indexedFields = [...]string{"verb", "objectRef.resource", "objectRef.subresource"}
 
-func newIndex(s *Set) index {
-	var x index
+// buildIndex makes the index and the memos, once all rules are compiled.
+func (s *Set) buildIndex() {
+	x := &s.index
 	axes := [...]*axis{&x.verb, &x.resource, &x.subresource}
 	words := (len(s.rules) + 63) / 64
 	x.element, x.early, x.all = make(ruleSet, words), make(ruleSet, words), make(ruleSet, words)
@@ -66,7 +67,7 @@ func newIndex(s *Set) index {
 	for f, a := range axes {
 		a.build(demands, f, words)
 	}
-	return x
+	s.planMemos(wide(s, demands))
 }
 
 func (a *axis) build(demands [][len(indexedFields)]valueSet, field, words int) {
@@ -205,9 +206,6 @@ func (s *Set) demandsOfTree(all []int32, t *tree) []int32 {
 // readsBody is true for an item that looks into a body by path, or at all of the event.
 func (s *Set) readsBody(pred int32) bool {
 	p := &s.preds[pred]
-	inBody := func(id int32) bool {
-		path := s.slots[id].path
-		return strings.HasPrefix(path, "requestObject.") || strings.HasPrefix(path, "responseObject.")
-	}
+	inBody := func(id int32) bool { return s.slots[id].inBody() }
 	return p.field == "" || slices.ContainsFunc(p.slots, inBody) || slices.ContainsFunc(p.others, inBody)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
@@ -26,6 +27,8 @@ type Judge struct {
 	words      ruleSet
 	after      []int16 // guesses of the tries' nodes, see edge
 	refusers   []int32 // by rule, see refused
+	memos      []memo
+	key        []byte
 
 	doc        span
 	env        *event.Envelope
@@ -35,6 +38,7 @@ type Judge struct {
 	complete   uint32 // top-level keys that lie wholly before the cut of a truncated event
 	duplicate  bool
 	incomplete bool // something of this event can be unknown
+	unsure     bool // so, or something was inferred: what an item says does not follow from its field alone
 	scanned    [2]bool
 
 	object  object  // what the derived records are made of
@@ -57,6 +61,7 @@ func (s *Set) NewJudge() *Judge {
 		words:    make(ruleSet, len(s.index.all)),
 		after:    make([]int16, s.guesses),
 		refusers: make([]int32, len(s.rules)),
+		memos:    make([]memo, len(s.memos)),
 	}
 }
 
@@ -109,6 +114,9 @@ func (j *Judge) candidates(early bool) {
 	}
 	for w := range j.words {
 		j.words[w] = from[w] & verb[w] & resource[w] & subresource[w]
+	}
+	if j.explaining == nil {
+		j.narrowByMemos()
 	}
 }
 
@@ -190,6 +198,11 @@ func (j *Judge) refused(i int, r *rule) bool {
 		}
 	}
 	return false
+}
+
+// refusedByEvent is true if an item on the event itself, which holds for every record of it, refuses the rule.
+func (j *Judge) refusedByEvent(r *rule) bool {
+	return slices.ContainsFunc(r.demands, func(p int32) bool { return j.set.preds[p].scope == eventScope && j.test(p) == no })
 }
 
 // scanBodies fills the slots inside the bodies that r looks into by path.

@@ -214,7 +214,7 @@ func (j *Judge) noBody(h holding) {
 	for _, c := range categoriesOf[h] {
 		of := j.set.index.category[c]
 		for i := range j.set.rules {
-			if of.has(i) && j.words.has(i) {
+			if of.has(i) && j.words.has(i) && !j.refusedByEvent(&j.set.rules[i]) {
 				j.verdict.addBlind(j.set.rules[i].source.Key(), "requestObject")
 			}
 		}

@@ -23,6 +23,8 @@ type predicate struct {
 	timePart string
 	// alternatives are joined by and: one for all values, or one for each with the modifier all.
 	alternatives []matcher
+	// memo is the number of the memo that remembers the predicate as bit, -1 for none.
+	memo, bit int32
 	// plain is true where one field is compared with texts only, in any case.
 	plain  bool
 	want   bool    // OpExists
@@ -45,9 +47,18 @@ func (j *Judge) test(id int32) tri {
 	p := &j.set.preds[id]
 	if gen := j.gens[p.scope]; j.predGen[id] != gen {
 		j.predGen[id] = gen
-		j.predVal[id] = j.evaluate(p)
+		j.predVal[id] = j.result(p)
 	}
 	return j.predVal[id]
+}
+
+func (j *Judge) result(p *predicate) tri {
+	if p.memo >= 0 {
+		if e := j.recall(p.memo); e != nil {
+			return triOf(j.remembered(&j.set.memos[p.memo], e, p.bit))
+		}
+	}
+	return j.evaluate(p)
 }
 
 func (j *Judge) evaluate(p *predicate) tri {
@@ -153,7 +164,7 @@ func (j *Judge) fits(p *predicate, m *matcher, v *value) bool {
 			}
 		}
 	case sigma.OpCIDR:
-		if addr, ok := event.ParseAddr(string(v.text)); ok {
+		if addr, ok := event.ParseAddrBytes(v.text); ok {
 			for i := range m.items {
 				if m.items[i].Prefix.Contains(addr) {
 					return true

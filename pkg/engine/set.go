@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/sigma"
@@ -22,6 +23,7 @@ type Set struct {
 	rules   []rule
 	slots   []slotInfo
 	preds   []predicate
+	memos   []memoPlan
 	index   index
 
 	header, requestBody, responseBody *trie
@@ -53,6 +55,11 @@ type slotInfo struct {
 	// derive works the value out on first use; nil for captured slots and for those that the element
 	// walk fills.
 	derive func(j *Judge, id int32)
+}
+
+// inBody is true for a slot that is read from a body by its path.
+func (i *slotInfo) inBody() bool {
+	return strings.HasPrefix(i.path, "requestObject.") || strings.HasPrefix(i.path, "responseObject.")
 }
 
 // rule is a compiled rule.

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/sigma"
+)
+
+// Users, user agents, addresses and the like repeat from event to event, and what the items of all rules say of one
+// value does not change. A memo keeps it, by value: the results of the items that compare one slot, and the rules that
+// none of them refuses. So rules that name neither verb nor resource cost one look-up together, whatever they search
+// their field for.
+
+// memoPlan is what a set knows of one memo.
+type memoPlan struct {
+	slot  int32
+	preds []int32 // the predicates on the slot; their place is their bit in an entry
+	rules ruleSet // the rules that demand some of them
+	// demands are the bits that each of these rules demands, none of which may be no.
+	demands []memoDemand
+}
+
+type memoDemand struct {
+	rule int
+	bits []int32
+}
+
+// memo is one judge's memory of a plan.
+type memo struct {
+	entries []memoEntry // by hash; made when the memo is first used
+	current *memoEntry  // the entry of this event, nil for none
+	gen     uint32      // of the event that current belongs to
+
+	// A field whose values hardly repeat is not worth it: the memo rests for a while.
+	looked, missed int
+	resting        int
+}
+
+type memoEntry struct {
+	hash    uint64
+	key     []byte
+	allowed ruleSet  // the rules that this value does not refuse
+	known   []uint64 // the bits of result that have been worked out
+	result  []uint64
+}
+
+const (
+	memoEntries = 512
+	memoKey     = 192 // bytes of the longest value that is remembered
+	memoWindow  = 4096
+	memoRest    = 1 << 16 // events
+)
+
+// planMemos finds the slots that deserve a memo: those outside of bodies on which a rule without verb and resource
+// hangs, or which are searched for something that costs more than a comparison.
+func (s *Set) planMemos(wide ruleSet) {
+	bySlot := make(map[int32]*memoPlan)
+	for id := range s.preds {
+		p := &s.preds[id]
+		p.memo = -1
+		if !s.remembers(p) {
+			continue
+		}
+		plan := bySlot[p.slots[0]]
+		if plan == nil {
+			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.all))}
+			bySlot[p.slots[0]] = plan
+		}
+		p.bit = int32(len(plan.preds))
+		plan.preds = append(plan.preds, int32(id))
+	}
+	for i := range s.rules {
+		for _, id := range s.rules[i].demands {
+			if plan := bySlot[s.preds[id].only()]; plan != nil && slices.Contains(plan.preds, id) {
+				plan.demand(i, s.preds[id].bit)
+			}
+		}
+	}
+	for slot := range s.slots {
+		plan := bySlot[int32(slot)]
+		if plan == nil || !plan.pays(s, wide) {
+			continue
+		}
+		for _, id := range plan.preds {
+			s.preds[id].memo = int32(len(s.memos))
+		}
+		s.memos = append(s.memos, *plan)
+	}
+}
+
+// remembers is true for a predicate whose result is settled by the content of one slot that holds for the event.
+func (s *Set) remembers(p *predicate) bool {
+	if p.field == "" || len(p.slots) != 1 || p.op == sigma.OpFieldRef || p.op == sigma.OpExists {
+		return false
+	}
+	info := &s.slots[p.slots[0]]
+	return info.scope == eventScope && !slices.Contains(s.indexed[:], p.slots[0]) && !info.inBody()
+}
+
+func (p *predicate) only() int32 {
+	if len(p.slots) != 1 {
+		return -1
+	}
+	return p.slots[0]
+}
+
+func (m *memoPlan) demand(rule int, bit int32) {
+	m.rules.set(rule)
+	if n := len(m.demands); n > 0 && m.demands[n-1].rule == rule {
+		m.demands[n-1].bits = append(m.demands[n-1].bits, bit)
+		return
+	}
+	m.demands = append(m.demands, memoDemand{rule, []int32{bit}})
+}
+
+func (m *memoPlan) pays(s *Set, wide ruleSet) bool {
+	for w := range wide {
+		if m.rules[w]&wide[w] != 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.preds, func(id int32) bool { return s.preds[id].costly() })
+}
+
+// costly is true for what takes longer than looking a value up.
+func (p *predicate) costly() bool {
+	return p.op == sigma.OpRegexp || p.op == sigma.OpCIDR ||
+		slices.ContainsFunc(p.alternatives, func(m matcher) bool { return len(m.globs) > 2 })
+}
+
+// recall gives the entry for what the memo's slot holds in this event; nil where nothing is remembered.
+func (j *Judge) recall(number int32) *memoEntry {
+	m := &j.memos[number]
+	if m.gen == j.gens[eventScope] {
+		return m.current
+	}
+	m.gen, m.current = j.gens[eventScope], nil
+	if j.unsure {
+		return nil
+	}
+	if m.resting > 0 {
+		m.resting--
+		return nil
+	}
+	plan := &j.set.memos[number]
+	key := j.memoKey(j.load(plan.slot))
+	if len(key) > memoKey {
+		return nil
+	}
+	if m.entries == nil {
+		m.entries = plan.entries(len(j.words))
+	}
+	hash := hashBytes(key)
+	e := &m.entries[hash%memoEntries]
+	m.current = e
+	m.looked++
+	if e.hash != hash || !bytes.Equal(e.key, key) {
+		m.missed++
+		e.hash, e.key = hash, append(e.key[:0], key...)
+		j.remember(plan, e)
+	}
+	if m.looked == memoWindow {
+		if m.missed > memoWindow/2 {
+			m.resting = memoRest
+		}
+		m.looked, m.missed = 0, 0
+	}
+	return e
+}
+
+// entries makes the memory of all entries at once, so that later events make none.
+func (m *memoPlan) entries(words int) []memoEntry {
+	all := make([]memoEntry, memoEntries)
+	bitWords := (len(m.preds) + 63) / 64
+	keys, sets := make([]byte, memoEntries*memoKey), make([]uint64, memoEntries*(words+2*bitWords))
+	for i := range all {
+		e := &all[i]
+		e.key, keys = keys[:0:memoKey], keys[memoKey:]
+		e.allowed, sets = ruleSet(sets[:words:words]), sets[words:]
+		e.known, sets = sets[:bitWords:bitWords], sets[bitWords:]
+		e.result, sets = sets[:bitWords:bitWords], sets[bitWords:]
+	}
+	return all
+}
+
+// remember works out which rules a new value allows.
+func (j *Judge) remember(plan *memoPlan, e *memoEntry) {
+	clear(e.known)
+	clear(e.result)
+	copy(e.allowed, j.set.index.all)
+	for i := range plan.demands {
+		d := &plan.demands[i]
+		for _, bit := range d.bits {
+			if !j.remembered(plan, e, bit) {
+				e.allowed[d.rule/64] &^= 1 << (d.rule % 64)
+				break
+			}
+		}
+	}
+}
+
+// remembered gives the result of one predicate for an entry's value, which the plan's slot holds now.
+func (j *Judge) remembered(plan *memoPlan, e *memoEntry, bit int32) bool {
+	w, mask := bit>>6, uint64(1)<<(bit&63)
+	if e.known[w]&mask == 0 {
+		e.known[w] |= mask
+		if j.evaluate(&j.set.preds[plan.preds[bit]]) == yes {
+			e.result[w] |= mask
+		}
+	}
+	return e.result[w]&mask != 0
+}
+
+// memoKey writes what a slot holds so that two contents have one key only if they are the same.
+func (j *Judge) memoKey(s *slot) []byte {
+	key := append(j.key[:0], s.flags&^computed)
+	for i := range s.vals {
+		v := &s.vals[i]
+		key = append(binary.LittleEndian.AppendUint32(key, uint32(len(v.text))), byte(v.kind))
+		if len(key)+len(v.text) > memoKey {
+			key = append(key, make([]byte, memoKey)...) // too long
+			break
+		}
+		key = append(key, v.text...)
+	}
+	j.key = key
+	return key
+}
+
+// hashBytes mixes all bytes, eight a step.
+func hashBytes(b []byte) uint64 {
+	const k = 0x9E3779B97F4A7C15
+	h := uint64(len(b)) * k
+	for ; len(b) >= 8; b = b[8:] {
+		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(b))*k, 29)
+	}
+	var last [8]byte
+	copy(last[:], b)
+	h = (h ^ binary.LittleEndian.Uint64(last[:])) * k
+	return h ^ h>>32
+}
+
+// narrowByMemos takes out the candidates that the values of memoed fields refuse.
+func (j *Judge) narrowByMemos() {
+	for i := range j.set.memos {
+		rules := j.set.memos[i].rules
+		for w := range rules {
+			if rules[w]&j.words[w] == 0 {
+				continue
+			}
+			if e := j.recall(int32(i)); e != nil {
+				for w := range j.words {
+					j.words[w] &= e.allowed[w]
+				}
+			}
+			break
+		}
+	}
+}
+
+// wide are the rules on requests that the verb, the resource and the subresource leave open.
+func wide(s *Set, demands [][len(indexedFields)]valueSet) ruleSet {
+	all := make(ruleSet, len(s.index.all))
+	for i := range s.rules {
+		if s.rules[i].category == event.Request && demands[i][0] == nil && demands[i][1] == nil && demands[i][2] == nil {
+			all.set(i)
+		}
+	}
+	return all
+}
