@@ -35,9 +35,9 @@ type memo struct {
 	current *memoEntry  // the entry of this event, nil for none
 	gen     uint32      // of the event that current belongs to
 
-	// A field whose values hardly repeat is not worth it: the memo rests for a while.
+	// A field whose values hardly repeat is not worth it: the memo rests for a while, and longer each time.
 	looked, missed int
-	resting        int
+	resting, rests int
 }
 
 type memoEntry struct {
@@ -49,10 +49,11 @@ type memoEntry struct {
 }
 
 const (
-	memoEntries = 512
-	memoKey     = 192 // bytes of the longest value that is remembered
-	memoWindow  = 4096
-	memoRest    = 1 << 16 // events
+	memoEntries = 1024 // in pairs: the value that was met last comes first in its pair
+	memoKey     = 192  // bytes of the longest value that is remembered
+	memoWindow  = 1024 // events after which the misses are counted
+	memoRest    = 1 << 16
+	maxMemoRest = 1 << 22 // events
 )
 
 // planMemos finds the slots that deserve a memo: those outside of bodies on which a rule without verb and resource
@@ -155,21 +156,34 @@ func (j *Judge) recall(number int32) *memoEntry {
 		m.entries = plan.entries(len(j.words))
 	}
 	hash := hashBytes(key)
-	e := &m.entries[hash%memoEntries]
-	m.current = e
+	pair := m.entries[hash%(memoEntries/2)*2:][:2]
 	m.looked++
-	if e.hash != hash || !bytes.Equal(e.key, key) {
-		m.missed++
-		e.hash, e.key = hash, append(e.key[:0], key...)
-		j.remember(plan, e)
-	}
-	if m.looked == memoWindow {
-		if m.missed > memoWindow/2 {
-			m.resting = memoRest
+	if !pair[0].is(hash, key) {
+		pair[0], pair[1] = pair[1], pair[0]
+		if !pair[0].is(hash, key) {
+			m.missed++
+			pair[0].hash, pair[0].key = hash, append(pair[0].key[:0], key...)
+			j.remember(plan, &pair[0])
 		}
-		m.looked, m.missed = 0, 0
 	}
-	return e
+	m.current = &pair[0]
+	if m.looked == memoWindow {
+		m.weigh()
+	}
+	return m.current
+}
+
+func (e *memoEntry) is(hash uint64, key []byte) bool { return e.hash == hash && bytes.Equal(e.key, key) }
+
+// weigh sends the memo to rest if it was of little use in the last window.
+func (m *memo) weigh() {
+	if m.missed > memoWindow/2 {
+		m.rests = min(max(2*m.rests, memoRest), maxMemoRest)
+		m.resting = m.rests
+	} else {
+		m.rests = 0
+	}
+	m.looked, m.missed = 0, 0
 }
 
 // entries makes the memory of all entries at once, so that later events make none.
