@@ -76,7 +76,7 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 		compiled.filters = append(compiled.filters, k.filter(f, r, category)...)
 	}
 	k.markBodies(&compiled)
-	compiled.demands = k.set.demandsOf(nil, &compiled.program, compiled.condition)
+	compiled.demands = k.set.demandsOf(nil, &compiled.root)
 	k.set.rules = append(k.set.rules, compiled)
 	k.set.sources = append(k.set.sources, r)
 }
@@ -88,7 +88,7 @@ func (k *compiler) checkWrite(r *rule) {
 		return
 	}
 	for _, field := range []string{"outcome", "dryRun"} {
-		if k.set.demanded(r, r.condition, field) == nil {
+		if k.set.demandedTree(&r.root, field) == nil {
 			k.reject(r.source.Source.Line, "a rule on %s records must say %s in its condition, for example `outcome: [success, unknown]` and `dryRun: false`", r.category, field)
 		}
 	}

@@ -14,11 +14,11 @@ type ruleSet []uint64
 func (b ruleSet) set(i int)      { b[i/64] |= 1 << (i % 64) }
 func (b ruleSet) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
-// axis narrows the rules by one field: those that demand one of its values, by value, and those that do not.
+// axis narrows the alternatives by one field: those that demand one of its values, by value, and those that do not.
 type axis struct {
 	values  literals
-	byValue []ruleSet // by the number of the value; includes the rules that do not demand a value
-	others  ruleSet   // rules for every other value
+	byValue []ruleSet // by the number of the value; includes the alternatives that do not demand a value
+	others  ruleSet   // alternatives for every other value
 }
 
 func (a *axis) of(value []byte) ruleSet {
@@ -28,13 +28,15 @@ func (a *axis) of(value []byte) ruleSet {
 	return a.others
 }
 
-// index names the rules that can be true for a verb, resource and subresource.
+// index names the rules that can be true for a verb, resource and subresource. It works on the alternatives of rules: a
+// rule is a candidate if one of its alternatives is.
 type index struct {
 	verb, resource, subresource axis
+	alternatives                []alternative
+	every                       ruleSet // all alternatives
 	category                    map[event.Category]ruleSet
 	element                     ruleSet // all rules on derived records
 	early                       ruleSet // rules that name the stage
-	all                         ruleSet
 }
 
 var indexedFields = [...]string{"verb", "objectRef.resource", "objectRef.subresource"}
@@ -44,15 +46,14 @@ func (s *Set) buildIndex() {
 	x := &s.index
 	axes := [...]*axis{&x.verb, &x.resource, &x.subresource}
 	words := (len(s.rules) + 63) / 64
-	x.element, x.early, x.all = make(ruleSet, words), make(ruleSet, words), make(ruleSet, words)
+	var demands []demand
+	x.element, x.early = make(ruleSet, words), make(ruleSet, words)
 	x.category = make(map[event.Category]ruleSet)
 	for _, c := range event.Categories {
 		x.category[c] = make(ruleSet, words)
 	}
-	demands := make([][len(indexedFields)]valueSet, len(s.rules))
 	for i := range s.rules {
 		r := &s.rules[i]
-		x.all.set(i)
 		x.category[r.category].set(i)
 		if r.category != event.Request {
 			x.element.set(i)
@@ -60,17 +61,91 @@ func (s *Set) buildIndex() {
 		if r.namesStage {
 			x.early.set(i)
 		}
-		for f, field := range indexedFields {
-			demands[i][f] = s.demanded(r, r.condition, field)
+		whole := s.demandOf(&r.root)
+		for _, preds := range alternatives(&r.root) {
+			x.alternatives = append(x.alternatives, alternative{i, preds})
+			demands = append(demands, whole.and(s.demandOfAll(preds)))
 		}
+	}
+	words = (len(x.alternatives) + 63) / 64
+	x.every = make(ruleSet, words)
+	for a := range x.alternatives {
+		x.every.set(a)
 	}
 	for f, a := range axes {
 		a.build(demands, f, words)
 	}
-	s.planMemos(wide(s, demands))
+	s.planMemos(s.wide(demands))
 }
 
-func (a *axis) build(demands [][len(indexedFields)]valueSet, field, words int) {
+// alternative is one way for a rule to be true: its items are all demanded.
+type alternative struct {
+	rule  int
+	preds []int32
+}
+
+const maxAlternatives = 16 // of a rule; one with more is taken as a whole where they part
+
+// alternatives gives the ways for a tree to be true, each as the items that it demands. What cannot be told apart is
+// an alternative without demands.
+func alternatives(t *tree) [][]int32 {
+	switch t.kind {
+	case leafTree:
+		return [][]int32{{t.pred}}
+	case anyTree:
+		var all [][]int32
+		for i := range t.kids {
+			all = append(all, alternatives(&t.kids[i])...)
+		}
+		if len(t.kids) == 0 || len(all) > maxAlternatives {
+			return [][]int32{nil}
+		}
+		return all
+	case allTree:
+		all := [][]int32{nil}
+		for i := range t.kids {
+			more := alternatives(&t.kids[i])
+			if len(all)*len(more) > maxAlternatives {
+				continue
+			}
+			var product [][]int32
+			for _, a := range all {
+				for _, b := range more {
+					product = append(product, slices.Concat(a, b))
+				}
+			}
+			all = product
+		}
+		return all
+	}
+	return [][]int32{nil}
+}
+
+// demand are the values of indexedFields of which an event must have one.
+type demand [len(indexedFields)]valueSet
+
+func (s *Set) demandOf(t *tree) (d demand) {
+	for f, field := range indexedFields {
+		d[f] = s.demandedTree(t, field)
+	}
+	return d
+}
+
+func (s *Set) demandOfAll(preds []int32) (d demand) {
+	for _, p := range preds {
+		d = d.and(s.demandOf(&tree{kind: leafTree, pred: p}))
+	}
+	return d
+}
+
+func (d demand) and(other demand) demand {
+	for f := range d {
+		d[f] = intersect(d[f], other[f])
+	}
+	return d
+}
+
+func (a *axis) build(demands []demand, field, words int) {
 	a.others = make(ruleSet, words)
 	known := make(valueSet)
 	for i := range demands {
@@ -99,32 +174,18 @@ func (a *axis) build(demands [][len(indexedFields)]valueSet, field, words int) {
 // valueSet are values of which a field must have one for a condition to be true; nil means any.
 type valueSet map[string]struct{}
 
-func (s *Set) demanded(r *rule, e sigma.Expr, field string) valueSet {
-	switch e := e.(type) {
-	case sigma.And:
-		var all valueSet
-		for _, x := range e {
-			all = intersect(all, s.demanded(r, x, field))
-		}
-		return all
-	case sigma.Or:
-		return union(e, func(x sigma.Expr) valueSet { return s.demanded(r, x, field) })
-	case sigma.Ref:
-		return s.demandedTree(r.selections[e], field)
-	}
-	return nil
-}
-
-func (s *Set) demandedTree(t tree, field string) valueSet {
+func (s *Set) demandedTree(t *tree, field string) valueSet {
 	switch t.kind {
 	case allTree:
 		var all valueSet
-		for _, kid := range t.kids {
-			all = intersect(all, s.demandedTree(kid, field))
+		for i := range t.kids {
+			all = intersect(all, s.demandedTree(&t.kids[i], field))
 		}
 		return all
 	case anyTree:
-		return union(t.kids, func(kid tree) valueSet { return s.demandedTree(kid, field) })
+		return union(t.kids, func(kid tree) valueSet { return s.demandedTree(&kid, field) })
+	case notTree:
+		return nil
 	}
 	p := &s.preds[t.pred]
 	if len(p.slots) != 1 || s.slots[p.slots[0]].path != field || p.op != sigma.OpMatch || p.negate || len(p.alternatives) != 1 {
@@ -176,24 +237,12 @@ func union[T any](parts []T, of func(T) valueSet) valueSet {
 	return all
 }
 
-// demandsOf adds the items that the condition joins by and, however deep.
-func (s *Set) demandsOf(all []int32, p *program, e sigma.Expr) []int32 {
-	switch e := e.(type) {
-	case sigma.And:
-		for _, x := range e {
-			all = s.demandsOf(all, p, x)
-		}
-	case sigma.Ref:
-		all = s.demandsOfTree(all, &p.selections[e])
-	}
-	return all
-}
-
-func (s *Set) demandsOfTree(all []int32, t *tree) []int32 {
+// demandsOf adds the items that the tree joins by and, however deep, but those that read bodies.
+func (s *Set) demandsOf(all []int32, t *tree) []int32 {
 	switch t.kind {
 	case allTree:
 		for i := range t.kids {
-			all = s.demandsOfTree(all, &t.kids[i])
+			all = s.demandsOf(all, &t.kids[i])
 		}
 	case leafTree:
 		if !slices.Contains(all, t.pred) && !s.readsBody(t.pred) {

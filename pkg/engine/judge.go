@@ -15,20 +15,21 @@ import (
 type Judge struct {
 	set *Set
 
-	slots      []slot
-	gens       [scopes]uint32
-	generation uint32
-	predGen    []uint32
-	predVal    []tri
-	arena      []byte          // decoded strings of the current event
-	rewritten  []byte          // the event without duplicate keys, if it had any
-	index      jsonindex.Index // of canonical bytes that come without one
-	rewrites   jsonindex.Index // of rewritten
-	words      ruleSet
-	after      []int16 // guesses of the tries' nodes, see edge
-	refusers   []int32 // by rule, see refused
-	memos      []memo
-	key        []byte
+	slots        []slot
+	gens         [scopes]uint32
+	generation   uint32
+	predGen      []uint32
+	predVal      []tri
+	arena        []byte          // decoded strings of the current event
+	rewritten    []byte          // the event without duplicate keys, if it had any
+	index        jsonindex.Index // of canonical bytes that come without one
+	rewrites     jsonindex.Index // of rewritten
+	words        ruleSet         // the candidates
+	alternatives ruleSet         // their alternatives
+	after        []int16         // guesses of the tries' nodes, see edge
+	refusers     []int32         // by rule, see refused
+	memos        []memo
+	key          []byte
 
 	doc        span
 	env        *event.Envelope
@@ -54,14 +55,15 @@ type Judge struct {
 // NewJudge makes the scratch of one worker.
 func (s *Set) NewJudge() *Judge {
 	return &Judge{
-		set:      s,
-		slots:    make([]slot, len(s.slots)),
-		predGen:  make([]uint32, len(s.preds)),
-		predVal:  make([]tri, len(s.preds)),
-		words:    make(ruleSet, len(s.index.all)),
-		after:    make([]int16, s.guesses),
-		refusers: make([]int32, len(s.rules)),
-		memos:    make([]memo, len(s.memos)),
+		set:          s,
+		slots:        make([]slot, len(s.slots)),
+		predGen:      make([]uint32, len(s.preds)),
+		predVal:      make([]tri, len(s.preds)),
+		words:        make(ruleSet, len(s.index.early)),
+		alternatives: make(ruleSet, len(s.index.every)),
+		after:        make([]int16, s.guesses),
+		refusers:     make([]int32, len(s.rules)),
+		memos:        make([]memo, len(s.memos)),
 	}
 }
 
@@ -102,28 +104,34 @@ func (j *Judge) load(id int32) *slot {
 	return s
 }
 
-// candidates names the rules that verb, resource and subresource let through.
+// candidates names the rules of which an alternative is left open by verb, resource, subresource and the fields that
+// are remembered.
 func (j *Judge) candidates(early bool) {
 	x := &j.set.index
 	verb := j.narrow(&x.verb, j.set.indexed[0])
 	resource := j.narrow(&x.resource, j.set.indexed[1])
 	subresource := j.narrow(&x.subresource, j.set.indexed[2])
-	from := x.all
+	for w := range j.alternatives {
+		j.alternatives[w] = verb[w] & resource[w] & subresource[w]
+	}
+	j.narrowByMemos()
+	clear(j.words)
+	for w, rest := range j.alternatives {
+		for ; rest != 0; rest &= rest - 1 {
+			j.words.set(x.alternatives[w*64+bits.TrailingZeros64(rest)].rule)
+		}
+	}
 	if early {
-		from = x.early
-	}
-	for w := range j.words {
-		j.words[w] = from[w] & verb[w] & resource[w] & subresource[w]
-	}
-	if j.explaining == nil {
-		j.narrowByMemos()
+		for w := range j.words {
+			j.words[w] &= x.early[w]
+		}
 	}
 }
 
 func (j *Judge) narrow(a *axis, id int32) ruleSet {
 	s := j.load(id)
 	if len(s.vals) > 1 || s.flags&holder != 0 || len(s.vals) == 0 && j.incomplete && j.isUnknown(id) {
-		return j.set.index.all
+		return j.set.index.every
 	}
 	if len(s.vals) == 0 {
 		return a.of(nil)

@@ -19,14 +19,14 @@ import (
 type memoPlan struct {
 	slot  int32
 	preds []int32 // the predicates on the slot; their place is their bit in an entry
-	rules ruleSet // the rules that demand some of them
-	// demands are the bits that each of these rules demands, none of which may be no.
+	rules ruleSet // the alternatives that demand some of them
+	// demands are the bits that each of these demands, none of which may be no.
 	demands []memoDemand
 }
 
 type memoDemand struct {
-	rule int
-	bits []int32
+	alternative int
+	bits        []int32
 }
 
 // memo is one judge's memory of a plan.
@@ -43,7 +43,7 @@ type memo struct {
 type memoEntry struct {
 	hash    uint64
 	key     []byte
-	allowed ruleSet  // the rules that this value does not refuse
+	allowed ruleSet  // the alternatives that this value does not refuse
 	known   []uint64 // the bits of result that have been worked out
 	result  []uint64
 }
@@ -56,8 +56,8 @@ const (
 	maxMemoRest = 1 << 22 // events
 )
 
-// planMemos finds the slots that deserve a memo: those outside of bodies on which a rule without verb and resource
-// hangs, or which are searched for something that costs more than a comparison.
+// planMemos finds the slots that deserve a memo: those outside of bodies on which an alternative without verb and
+// resource hangs, or which are searched for something that costs more than a comparison.
 func (s *Set) planMemos(wide ruleSet) {
 	bySlot := make(map[int32]*memoPlan)
 	for id := range s.preds {
@@ -68,14 +68,14 @@ func (s *Set) planMemos(wide ruleSet) {
 		}
 		plan := bySlot[p.slots[0]]
 		if plan == nil {
-			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.all))}
+			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.every))}
 			bySlot[p.slots[0]] = plan
 		}
 		p.bit = int32(len(plan.preds))
 		plan.preds = append(plan.preds, int32(id))
 	}
-	for i := range s.rules {
-		for _, id := range s.rules[i].demands {
+	for i := range s.index.alternatives {
+		for _, id := range s.index.alternatives[i].preds {
 			if plan := bySlot[s.preds[id].only()]; plan != nil && slices.Contains(plan.preds, id) {
 				plan.demand(i, s.preds[id].bit)
 			}
@@ -109,13 +109,13 @@ func (p *predicate) only() int32 {
 	return p.slots[0]
 }
 
-func (m *memoPlan) demand(rule int, bit int32) {
-	m.rules.set(rule)
-	if n := len(m.demands); n > 0 && m.demands[n-1].rule == rule {
+func (m *memoPlan) demand(alternative int, bit int32) {
+	m.rules.set(alternative)
+	if n := len(m.demands); n > 0 && m.demands[n-1].alternative == alternative {
 		m.demands[n-1].bits = append(m.demands[n-1].bits, bit)
 		return
 	}
-	m.demands = append(m.demands, memoDemand{rule, []int32{bit}})
+	m.demands = append(m.demands, memoDemand{alternative, []int32{bit}})
 }
 
 func (m *memoPlan) pays(s *Set, wide ruleSet) bool {
@@ -153,7 +153,7 @@ func (j *Judge) recall(number int32) *memoEntry {
 		return nil
 	}
 	if m.entries == nil {
-		m.entries = plan.entries(len(j.words))
+		m.entries = plan.entries(len(j.alternatives))
 	}
 	hash := hashBytes(key)
 	pair := m.entries[hash%(memoEntries/2)*2:][:2]
@@ -173,7 +173,9 @@ func (j *Judge) recall(number int32) *memoEntry {
 	return m.current
 }
 
-func (e *memoEntry) is(hash uint64, key []byte) bool { return e.hash == hash && bytes.Equal(e.key, key) }
+func (e *memoEntry) is(hash uint64, key []byte) bool {
+	return e.hash == hash && bytes.Equal(e.key, key)
+}
 
 // weigh sends the memo to rest if it was of little use in the last window.
 func (m *memo) weigh() {
@@ -201,16 +203,16 @@ func (m *memoPlan) entries(words int) []memoEntry {
 	return all
 }
 
-// remember works out which rules a new value allows.
+// remember works out which alternatives a new value allows.
 func (j *Judge) remember(plan *memoPlan, e *memoEntry) {
 	clear(e.known)
 	clear(e.result)
-	copy(e.allowed, j.set.index.all)
+	copy(e.allowed, j.set.index.every)
 	for i := range plan.demands {
 		d := &plan.demands[i]
 		for _, bit := range d.bits {
 			if !j.remembered(plan, e, bit) {
-				e.allowed[d.rule/64] &^= 1 << (d.rule % 64)
+				e.allowed[d.alternative/64] &^= 1 << (d.alternative % 64)
 				break
 			}
 		}
@@ -263,12 +265,12 @@ func (j *Judge) narrowByMemos() {
 	for i := range j.set.memos {
 		rules := j.set.memos[i].rules
 		for w := range rules {
-			if rules[w]&j.words[w] == 0 {
+			if rules[w]&j.alternatives[w] == 0 {
 				continue
 			}
 			if e := j.recall(int32(i)); e != nil {
-				for w := range j.words {
-					j.words[w] &= e.allowed[w]
+				for w := range j.alternatives {
+					j.alternatives[w] &= e.allowed[w]
 				}
 			}
 			break
@@ -276,11 +278,12 @@ func (j *Judge) narrowByMemos() {
 	}
 }
 
-// wide are the rules on requests that the verb, the resource and the subresource leave open.
-func wide(s *Set, demands [][len(indexedFields)]valueSet) ruleSet {
-	all := make(ruleSet, len(s.index.all))
-	for i := range s.rules {
-		if s.rules[i].category == event.Request && demands[i][0] == nil && demands[i][1] == nil && demands[i][2] == nil {
+// wide are the alternatives of rules on requests that the verb, the resource and the subresource leave open.
+func (s *Set) wide(demands []demand) ruleSet {
+	all := make(ruleSet, len(s.index.every))
+	for i, d := range demands {
+		r := &s.rules[s.index.alternatives[i].rule]
+		if r.category == event.Request && d[0] == nil && d[1] == nil && d[2] == nil {
 			all.set(i)
 		}
 	}
