@@ -20,13 +20,8 @@ type memoPlan struct {
 	slot  int32
 	preds []int32 // the predicates on the slot; their place is their bit in an entry
 	rules ruleSet // the alternatives that demand some of them
-	// demands are the bits that each of these demands, none of which may be no.
-	demands []memoDemand
-}
-
-type memoDemand struct {
-	alternative int
-	bits        []int32
+	// demands are, by alternative, the bits that it demands: none of them may be no.
+	demands [][]int32
 }
 
 // memo is one judge's memory of a plan.
@@ -43,7 +38,8 @@ type memo struct {
 type memoEntry struct {
 	hash    uint64
 	key     []byte
-	allowed ruleSet  // the alternatives that this value does not refuse
+	checked ruleSet  // the alternatives that this value was held against
+	allowed ruleSet  // those of them that it does not refuse
 	known   []uint64 // the bits of result that have been worked out
 	result  []uint64
 }
@@ -68,7 +64,7 @@ func (s *Set) planMemos(wide ruleSet) {
 		}
 		plan := bySlot[p.slots[0]]
 		if plan == nil {
-			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.every))}
+			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.every)), demands: make([][]int32, len(s.index.alternatives))}
 			bySlot[p.slots[0]] = plan
 		}
 		p.bit = int32(len(plan.preds))
@@ -111,11 +107,7 @@ func (p *predicate) only() int32 {
 
 func (m *memoPlan) demand(alternative int, bit int32) {
 	m.rules.set(alternative)
-	if n := len(m.demands); n > 0 && m.demands[n-1].alternative == alternative {
-		m.demands[n-1].bits = append(m.demands[n-1].bits, bit)
-		return
-	}
-	m.demands = append(m.demands, memoDemand{alternative, []int32{bit}})
+	m.demands[alternative] = append(m.demands[alternative], bit)
 }
 
 func (m *memoPlan) pays(s *Set, wide ruleSet) bool {
@@ -163,7 +155,7 @@ func (j *Judge) recall(number int32) *memoEntry {
 		if !pair[0].is(hash, key) {
 			m.missed++
 			pair[0].hash, pair[0].key = hash, append(pair[0].key[:0], key...)
-			j.remember(plan, &pair[0])
+			pair[0].forget()
 		}
 	}
 	m.current = &pair[0]
@@ -192,10 +184,11 @@ func (m *memo) weigh() {
 func (m *memoPlan) entries(words int) []memoEntry {
 	all := make([]memoEntry, memoEntries)
 	bitWords := (len(m.preds) + 63) / 64
-	keys, sets := make([]byte, memoEntries*memoKey), make([]uint64, memoEntries*(words+2*bitWords))
+	keys, sets := make([]byte, memoEntries*memoKey), make([]uint64, memoEntries*2*(words+bitWords))
 	for i := range all {
 		e := &all[i]
 		e.key, keys = keys[:0:memoKey], keys[memoKey:]
+		e.checked, sets = ruleSet(sets[:words:words]), sets[words:]
 		e.allowed, sets = ruleSet(sets[:words:words]), sets[words:]
 		e.known, sets = sets[:bitWords:bitWords], sets[bitWords:]
 		e.result, sets = sets[:bitWords:bitWords], sets[bitWords:]
@@ -203,20 +196,28 @@ func (m *memoPlan) entries(words int) []memoEntry {
 	return all
 }
 
-// remember works out which alternatives a new value allows.
-func (j *Judge) remember(plan *memoPlan, e *memoEntry) {
-	clear(e.known)
-	clear(e.result)
-	copy(e.allowed, j.set.index.every)
-	for i := range plan.demands {
-		d := &plan.demands[i]
-		for _, bit := range d.bits {
-			if !j.remembered(plan, e, bit) {
-				e.allowed[d.alternative/64] &^= 1 << (d.alternative % 64)
+func (e *memoEntry) forget() {
+	for _, set := range [...][]uint64{e.checked, e.allowed, e.known, e.result} {
+		clear(set)
+	}
+}
+
+// allows holds the candidates of word w against an entry's value, which the plan's slot holds now, and gives those that it
+// does not refuse.
+func (j *Judge) allows(plan *memoPlan, e *memoEntry, w int) uint64 {
+	asked := plan.rules[w] & j.alternatives[w]
+	for rest := asked &^ e.checked[w]; rest != 0; rest &= rest - 1 {
+		bit := rest & -rest
+		e.checked[w] |= bit
+		e.allowed[w] |= bit
+		for _, demanded := range plan.demands[w*64+bits.TrailingZeros64(rest)] {
+			if !j.remembered(plan, e, demanded) {
+				e.allowed[w] &^= bit
 				break
 			}
 		}
 	}
+	return e.allowed[w] | ^asked
 }
 
 // remembered gives the result of one predicate for an entry's value, which the plan's slot holds now.
@@ -263,17 +264,18 @@ func hashBytes(b []byte) uint64 {
 // narrowByMemos takes out the candidates that the values of memoed fields refuse.
 func (j *Judge) narrowByMemos() {
 	for i := range j.set.memos {
-		rules := j.set.memos[i].rules
-		for w := range rules {
-			if rules[w]&j.alternatives[w] == 0 {
+		plan := &j.set.memos[i]
+		var e *memoEntry
+		for w := range plan.rules {
+			if plan.rules[w]&j.alternatives[w] == 0 {
 				continue
 			}
-			if e := j.recall(int32(i)); e != nil {
-				for w := range j.alternatives {
-					j.alternatives[w] &= e.allowed[w]
+			if e == nil {
+				if e = j.recall(int32(i)); e == nil {
+					break
 				}
 			}
-			break
+			j.alternatives[w] &= j.allows(plan, e, w)
 		}
 	}
 }

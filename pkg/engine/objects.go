@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/foretop/foretop/pkg/event"
+import (
+	"math/bits"
+
+	"github.com/foretop/foretop/pkg/event"
+)
 
 // object is the body that the derived records of an event are made of.
 type object struct {
@@ -212,10 +216,11 @@ func (j *Judge) noBody(h holding) {
 		return
 	}
 	for _, c := range categoriesOf[h] {
-		of := j.set.index.category[c]
-		for i := range j.set.rules {
-			if of.has(i) && j.words.has(i) && !j.refusedByEvent(&j.set.rules[i]) {
-				j.verdict.addBlind(j.set.rules[i].source.Key(), "requestObject")
+		for w, of := range j.set.index.category[c] {
+			for rest := of & j.words[w]; rest != 0; rest &= rest - 1 {
+				if r := &j.set.rules[w*64+bits.TrailingZeros64(rest)]; !j.refusedByEvent(r) {
+					j.verdict.addBlind(r.source.Key(), "requestObject")
+				}
 			}
 		}
 	}
