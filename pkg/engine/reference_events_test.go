@@ -111,7 +111,7 @@ func drawContainer(t *rapid.T) any {
 		c = append(c, some(t, 10, members{
 			{"securityContext", drawContext(t, false)},
 			{"volumeMounts", listOf(t, 3, func() any {
-				return spoiled(t, some(t, 13, members{{"name", pick(t, shortNames...)}, {"readOnly", rapid.Bool().Draw(t, "readOnly")}}))
+				return spoiled(t, some(t, 13, members{{"name", pick(t, "a", "a", "b", "web", "")}, {"readOnly", rapid.Bool().Draw(t, "readOnly")}}))
 			})},
 			{"command", listOf(t, 2, func() any { return pick(t, "sh", "-c", "sleep") })},
 		})...)
@@ -120,7 +120,7 @@ func drawContainer(t *rapid.T) any {
 }
 
 func drawVolume(t *rapid.T) any {
-	v := some(t, 14, members{{"name", pick(t, shortNames...)}})
+	v := some(t, 14, members{{"name", pick(t, "a", "a", "b", "web", "")}})
 	if rapid.Bool().Draw(t, "host") {
 		v = append(v, some(t, 14, members{{"hostPath", spoiled(t, some(t, 14, members{{"path", pick(t, hostPaths...)}, {"type", ""}}))}})...)
 	}
@@ -129,14 +129,20 @@ func drawVolume(t *rapid.T) any {
 
 func drawPodSpec(t *rapid.T) any {
 	spec := some(t, 14, members{{"containers", listOf(t, 3, func() any { return drawContainer(t) })}})
-	if rapid.Bool().Draw(t, "full") {
-		spec = append(spec, some(t, 8, members{
+	if rapid.IntRange(0, 2).Draw(t, "full") > 0 {
+		spec = append(spec, some(t, 10, members{
 			{"initContainers", listOf(t, 2, func() any { return drawContainer(t) })},
 			{"ephemeralContainers", listOf(t, 2, func() any { return drawContainer(t) })},
 			{"volumes", listOf(t, 3, func() any { return drawVolume(t) })},
 			{"securityContext", drawContext(t, true)},
 			{"hostPID", rapid.Bool().Draw(t, "hostPID")}, {"hostNetwork", rapid.Bool().Draw(t, "hostNetwork")},
 			{"serviceAccountName", pick(t, shortNames...)}, {"nodeName", nil},
+		})...)
+	}
+	if oneIn(t, 10) {
+		// What strategic merge patches say beside the fields.
+		spec = append(spec, some(t, 8, members{
+			{"$setElementOrder/containers", []any{members{{"name", "a"}}}}, {"$patch", "replace"}, {"$retainKeys", []any{"containers"}},
 		})...)
 	}
 	return spoiled(t, spec)
@@ -236,6 +242,9 @@ func drawTexts(t *rapid.T, from []string) []any {
 // drawEvent makes an audit event, in the order of kube-apiserver's members unless shuffled.
 func drawEvent(t *rapid.T) members {
 	of := pick(t, resources...)
+	if rapid.Bool().Draw(t, "common") {
+		of = resources[pick(t, 0, 0, 1, 2, 6, 8, 12)]
+	}
 	verb := pick(t, "create", "create", "update", "patch", "patch", "get", "delete", "deletecollection", "CREATE", "watch", "")
 	subresource := pick(t, "", "", "", "", "ephemeralcontainers", "status", "exec", "attach")
 	var ask, answer any = drawBody(t, of.name, of.kind), nil
