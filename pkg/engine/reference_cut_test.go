@@ -55,7 +55,8 @@ func certain(t fataler, v *engine.Verdict, want expected, whole, part []byte, le
 
 // notCertain are fields that are not compared where an event is cut: what they are made of stands in several places,
 // and the engine takes the absence of one for certain.
-var notCertain = []string{"outcome", "object.name", "client.address", "client.ip", "client.forwarded", "user.effective.username", "user.effective.groups", "dryRun"}
+var notCertain = []string{"outcome", "object.name", "client.address", "client.ip", "client.forwarded", "user.effective.username", "user.effective.groups", "dryRun",
+	"workload.containers", "workload.name", "workload.controlled", "mount.containers", "mount.writable"}
 
 func leftOpen(r *sigma.Rule, fields ...string) bool {
 	found := false
