@@ -64,11 +64,15 @@ func (d *Decoder) scanSound(b []byte, i int, o *object) (end int, ok bool) {
 	base := uint32(root)
 	for i := 0; i < len(members); i = int(members[i].Next) {
 		m := &members[i]
+		id := d.memberKey(x.Text()[m.Name:m.NameEnd])
+		if id <= lastEventKey {
+			m.Tag = uint8(id) // keys of an event are numbered as event.Members are
+		}
 		o.add(d, first, member{
 			name:   span{int32(m.Name - base), int32(m.NameEnd - base)},
 			value:  span{int32(m.From - base), int32(m.To - base)},
 			listed: int32(i),
-			id:     d.memberKey(x.Text()[m.Name:m.NameEnd]),
+			id:     id,
 		})
 	}
 	end -= at

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/foretop/foretop/pkg/event"
 )
 
 // validJSON says what the scanner makes of b as one whole document.
@@ -108,3 +110,14 @@ func BenchmarkScanner(b *testing.B) {
 
 // nativeEvent is a metadata-only event as kube-apiserver writes it.
 const nativeEvent = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"8f0c0d3e-5f0b-4d6c-9a3e-0c5f4b6f7a10","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets?limit=500\u0026labelSelector=app","verb":"list","user":{"username":"system:serviceaccount:shop:web","uid":"0f2f6d1e-7c0d-4a55-8d0f-2d3b0b5c9a01","groups":["system:serviceaccounts","system:serviceaccounts:shop","system:authenticated"],"extra":{"authentication.kubernetes.io/pod-name":["web-0"]}},"sourceIPs":["10.1.2.3"],"userAgent":"kubectl/v1.36.0 (linux/amd64) kubernetes/abcdef0","objectRef":{"resource":"secrets","namespace":"shop","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-03-04T10:15:20.123456Z","stageTimestamp":"2026-03-04T10:15:20.125000Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"read/shop\" of Role \"read\" to ServiceAccount \"web/shop\""}}`
+
+func TestKeysOfEventsAreNumberedAsMembersAre(t *testing.T) {
+	if int(lastEventKey) != len(event.Members) {
+		t.Fatalf("%d keys, %d members", lastEventKey, len(event.Members))
+	}
+	for i, name := range event.Members {
+		if keyOf([]byte(name)) != key(i+1) {
+			t.Errorf("%s has the key %d, not %d", name, keyOf([]byte(name)), i+1)
+		}
+	}
+}

@@ -30,6 +30,9 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	for _, t := range s.tries() {
 		s.guesses = (*t).freeze(s.guesses)
 	}
+	for i, key := range event.Members {
+		s.tagged[i+1] = s.header.root.find([]byte(key))
+	}
 	s.buildIndex()
 	return s, k.problems
 }

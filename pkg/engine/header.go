@@ -143,12 +143,18 @@ func (j *Judge) scanHeader(doc span) {
 	for i := 0; i < len(all); i = int(all[i].Next) {
 		m := &all[i]
 		top := topOther
-		e := j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
-		if e >= 0 {
-			top = int(root.edges[e].top)
-			j.duplicate = edges.add(e) || j.duplicate
-			for _, to := range root.edges[e].to {
-				j.captureListed(doc.x, all[i:m.Next], to)
+		at := j.set.tagged[m.Tag]
+		if m.Tag == 0 {
+			at = j.edge(root, &guess, doc.x, int(m.Name), int(m.NameEnd))
+		}
+		if at >= 0 {
+			e := &root.edges[at]
+			top = int(e.top)
+			j.duplicate = edges.add(at) || j.duplicate
+			if !e.idle {
+				for _, to := range e.to {
+					j.captureListed(doc.x, all[i:m.Next], to)
+				}
 			}
 		}
 		if top != topOther {

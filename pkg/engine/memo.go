@@ -50,10 +50,11 @@ const (
 	memoWindow  = 1024 // events after which the misses are counted
 	memoRest    = 1 << 16
 	maxMemoRest = 1 << 22 // events
+	manyItems   = 8       // comparisons that cost more than looking a value up
 )
 
-// planMemos finds the slots that deserve a memo: those outside of bodies on which an alternative without verb and
-// resource hangs, or which are searched for something that costs more than a comparison.
+// planMemos finds the slots outside of bodies that deserve a memo: those on which many alternatives without verb and
+// resource hang, and those that are searched for something that costs more than a comparison.
 func (s *Set) planMemos(wide ruleSet) {
 	bySlot := make(map[int32]*memoPlan)
 	for id := range s.preds {
@@ -79,13 +80,22 @@ func (s *Set) planMemos(wide ruleSet) {
 	}
 	for slot := range s.slots {
 		plan := bySlot[int32(slot)]
-		if plan == nil || !plan.pays(s, wide) {
+		if plan == nil {
 			continue
 		}
+		pays := plan.pays(s, wide)
+		used := pays
 		for _, id := range plan.preds {
-			s.preds[id].memo = int32(len(s.memos))
+			if p := &s.preds[id]; pays || p.costly() {
+				p.memo, used = int32(len(s.memos)), true
+			}
 		}
-		s.memos = append(s.memos, *plan)
+		if !pays {
+			clear(plan.rules)
+		}
+		if used {
+			s.memos = append(s.memos, *plan)
+		}
 	}
 }
 
@@ -110,13 +120,20 @@ func (m *memoPlan) demand(alternative int, bit int32) {
 	m.demands[alternative] = append(m.demands[alternative], bit)
 }
 
+// pays reports whether looking a value up for every event costs less than asking the items of wide alternatives.
 func (m *memoPlan) pays(s *Set, wide ruleSet) bool {
-	for w := range wide {
-		if m.rules[w]&wide[w] != 0 {
-			return true
+	asked := 0
+	for i, bits := range m.demands {
+		for _, bit := range bits {
+			if !wide.has(i) {
+				continue
+			}
+			if asked++; asked >= manyItems || s.preds[m.preds[bit]].costly() {
+				return true
+			}
 		}
 	}
-	return slices.ContainsFunc(m.preds, func(id int32) bool { return s.preds[id].costly() })
+	return false
 }
 
 // costly is true for what takes longer than looking a value up.

@@ -31,9 +31,10 @@ type Set struct {
 	container, volume                 *trie
 	subject, roleRef, policyRule      *trie
 
-	guesses  int32                     // how many the nodes of all tries have
-	computed map[string]int32          // slots of derived fields, by path
-	indexed  [len(indexedFields)]int32 // slots that the index reads
+	tagged   [len(event.Members) + 1]int // edges of the header's root by the tag that decoding leaves; the first is not used
+	guesses  int32                       // how many the nodes of all tries have
+	computed map[string]int32            // slots of derived fields, by path
+	indexed  [len(indexedFields)]int32   // slots that the index reads
 }
 
 // Hash is the hex SHA-256 of the rule files that the set was made of.

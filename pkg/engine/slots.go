@@ -73,7 +73,7 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 // duplicates and starts again, since earlier values cannot be taken back out of a multiset.
 func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
 	v := span{x, i, x.End(i)}
-	if !n.idle() {
+	if !n.idle {
 		j.captureValue(v, n)
 	}
 	return v.to
@@ -136,7 +136,7 @@ func (j *Judge) captureArray(v span, n *node) {
 // what comes behind it.
 func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node) {
 	v := span{x, int(of[0].From), int(of[0].To)}
-	if n.idle() {
+	if n.idle {
 		return
 	}
 	if len(n.edges) == 0 || of[0].Many || !v.isObject() {
@@ -160,7 +160,7 @@ func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node
 			j.members[e.member] = value
 		}
 		for _, to := range e.to {
-			if !to.idle() {
+			if !to.idle {
 				j.captureValue(value, to)
 			}
 		}
@@ -175,10 +175,10 @@ func (j *Judge) edge(n *node, guess *int32, x *jsonindex.Index, from, to int) in
 	if len(n.edges) == 0 {
 		return -1
 	}
-	key := x.Text()[from:to]
+	text := x.Text()
 	e := int(j.after[*guess])
-	if n.edges[e].key != string(key) {
-		if e = n.find(key); e < 0 {
+	if !n.edges[e].is(text, from, to) {
+		if e = n.find(text[from:to]); e < 0 {
 			if !x.Escaped(from, to) {
 				return -1
 			}
@@ -187,7 +187,7 @@ func (j *Judge) edge(n *node, guess *int32, x *jsonindex.Index, from, to int) in
 		}
 	}
 	if (e < 0 || n.edges[e].slash) && x.Escaped(from, to) {
-		if e = n.find(jsonindex.AppendUnescaped(nil, key)); e < 0 {
+		if e = n.find(jsonindex.AppendUnescaped(nil, text[from:to])); e < 0 {
 			return -1
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,7 @@ type node struct {
 	edges []edge
 	// guesses is where the node's own begin in Judge.after: one for the beginning of an object, one for each edge.
 	guesses int32
+	idle    bool // nothing is taken from what stands here
 }
 
 // edge leads from a key to the positions it can stand for: one, but where a dedotted spelling of one path
@@ -24,7 +26,25 @@ type edge struct {
 	top uint8 // of the header's root: which of topKeys it is
 	// member is which of members it is, of the objects below the header's root; 0 for none.
 	member uint8
-	slash  bool // key holds a backslash, as escapes do: comparing it with what is written proves nothing
+	slash  bool   // key holds a backslash, as escapes do: comparing it with what is written proves nothing
+	idle   bool   // nothing is taken from what it leads to
+	head   uint64 // the first eight bytes of key, and zeros
+}
+
+// is reports whether key is written at text[from:to].
+func (e *edge) is(text []byte, from, to int) bool {
+	n := to - from
+	if n != len(e.key) {
+		return false
+	}
+	if from+8 > len(text) {
+		return string(text[from:to]) == e.key
+	}
+	head := binary.LittleEndian.Uint64(text[from:])
+	if n < 8 {
+		return head&(1<<(8*n)-1) == e.head
+	}
+	return head == e.head && string(text[from+8:to]) == e.key[8:]
 }
 
 // trie is a set of paths under one root. Nodes are shared by path, whichever keys lead there.
@@ -71,11 +91,16 @@ func (t *trie) at(path string) *node {
 func (t *trie) freeze(first int32) int32 {
 	for _, n := range t.byPath {
 		for i := range n.edges {
-			n.edges[i].slash = strings.IndexByte(n.edges[i].key, '\\') >= 0
-			n.keys.add(n.edges[i].key)
+			e := &n.edges[i]
+			e.slash = strings.IndexByte(e.key, '\\') >= 0
+			var head [8]byte
+			copy(head[:], e.key)
+			e.head = binary.LittleEndian.Uint64(head[:])
+			e.idle = !slices.ContainsFunc(e.to, func(to *node) bool { return len(to.edges)+len(to.slots) > 0 })
+			n.keys.add(e.key)
 		}
 		n.keys.freeze()
-		n.guesses = first
+		n.guesses, n.idle = first, len(n.edges)+len(n.slots) == 0
 		first += int32(len(n.edges)) + 1
 	}
 	return first
@@ -110,9 +135,6 @@ func (n *node) connect(key string, to *node) *edge {
 
 // leaf is true if nothing lies below n.
 func (n *node) leaf() bool { return len(n.edges) == 0 }
-
-// idle is true if nothing is taken from what stands at n.
-func (n *node) idle() bool { return len(n.edges) == 0 && len(n.slots) == 0 }
 
 // find gives the index of the edge for key, or -1.
 func (n *node) find(key []byte) int { return n.keys.find(key) }

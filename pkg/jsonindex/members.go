@@ -9,6 +9,8 @@ type Member struct {
 	Next uint32
 	// Many is true where the value's members are too many to be listed.
 	Many bool
+	// Tag is 0 after the walk; who knows the member may leave a mark for those behind him.
+	Tag uint8
 }
 
 const (

@@ -1,0 +1,9 @@
+package event
+
+// Members are the members of an audit event, in the order in which kube-apiserver writes them. Source: audit.k8s.io/v1
+// Event, its JSON tags. A member's tag is its place here, counted from 1: decoding leaves it in the index of the event.
+var Members = [...]string{
+	"kind", "apiVersion", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser",
+	"authenticationMetadata", "sourceIPs", "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject",
+	"requestReceivedTimestamp", "stageTimestamp", "annotations",
+}
