@@ -101,10 +101,10 @@ func (m *sampler) judge(d *doctor, s *SourceConfig, options decode.Options, reco
 		fx.Reset()
 	}
 	t := &m.watched.traffic
-	m.Events, m.Truncated, m.Formats, m.Providers = t.Events, t.Truncated, t.Formats, t.Providers
+	m.Events, m.Truncated, m.Formats, m.Providers = t.Events, t.Truncated, t.Formats.Map(), t.Providers.Map()
 	conclusive := *t
 	if m.Changes == 0 {
-		conclusive.Levels = nil // nobody asks for the objects of reads: their level says nothing
+		conclusive.Levels = report.Kinds{} // nobody asks for the objects of reads: their level says nothing
 	}
 	m.CannotFire = cannotFire(d.rules, &conclusive)
 	titles := make(map[string]string)

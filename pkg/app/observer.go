@@ -11,6 +11,7 @@ import (
 
 // observer counts what one worker of a scan sees.
 type observer struct {
+	clock      clock
 	traffic    report.Traffic
 	blind      map[engine.Blind]int64
 	suppressed map[string]int64
@@ -20,7 +21,7 @@ type observer struct {
 
 // see counts one event. The names of rules come out of rule files, and so outlive the event.
 func (o *observer) see(j *Judged) {
-	level, at := glance(j.Item.Canonical)
+	level, at := o.clock.glance(j.Item.Canonical)
 	o.traffic.Observe(&j.Item.Envelope, level, at)
 	v := j.Verdict
 	for i := range v.Blind {
@@ -98,7 +99,7 @@ var auditLevels = []string{"Metadata", "Request", "RequestResponse"}
 func cannotFire(rules *Rules, t *report.Traffic) []report.CannotFire {
 	var out []report.CannotFire
 	highest := -1
-	for level := range t.Levels {
+	for level := range t.Levels.Map() {
 		highest = max(highest, slices.Index(auditLevels, level))
 		if !slices.Contains(auditLevels, level) {
 			highest = len(auditLevels) // a form that does not report its level may carry bodies
@@ -124,10 +125,11 @@ func cannotFire(rules *Rules, t *report.Traffic) []report.CannotFire {
 
 // onlyProvider is the provider that all events come from, empty if there are several or none is known.
 func onlyProvider(t *report.Traffic) string {
-	if len(t.Providers) != 1 {
+	providers := t.Providers.Map()
+	if len(providers) != 1 {
 		return ""
 	}
-	for name := range t.Providers {
+	for name := range providers {
 		return name
 	}
 	return ""

@@ -9,9 +9,10 @@ import (
 // timeline counts events in slots of equal width over the whole span of a cluster's events. When the
 // span outgrows the slots, pairs of slots become one: memory stays the same, the measure gets coarser.
 type timeline struct {
-	width int64 // seconds per slot
-	start int64 // Unix seconds of slot 0, a multiple of width
-	slots []int64
+	cluster string
+	width   int64 // seconds per slot
+	start   int64 // Unix seconds of slot 0, a multiple of width
+	slots   []int64
 }
 
 const (
@@ -20,6 +21,10 @@ const (
 )
 
 func (l *timeline) add(at, n int64) {
+	if i := at - l.start; i >= 0 && i < int64(len(l.slots))*l.width {
+		l.slots[i/l.width] += n
+		return
+	}
 	if len(l.slots) == 0 {
 		l.start = floor(at, l.width)
 		l.slots = append(l.slots, n)
@@ -50,7 +55,7 @@ func (l *timeline) grow(low, high int64) {
 // coarsen doubles the width.
 func (l *timeline) coarsen() {
 	old := *l
-	*l = timeline{width: old.width * 2, start: floor(old.start, old.width*2)}
+	l.width, l.start = old.width*2, floor(old.start, old.width*2)
 	l.slots = make([]int64, (old.start+int64(len(old.slots)-1)*old.width-l.start)/l.width+1)
 	for i, n := range old.slots {
 		l.slots[(old.start+int64(i)*old.width-l.start)/l.width] += n

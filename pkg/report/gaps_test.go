@@ -94,11 +94,12 @@ func TestTrafficIsMergedAndBounded(t *testing.T) {
 	b.Observe(&event.Envelope{}, "", time.Time{})
 	b.Observe(&event.Envelope{}, "", time.Unix(0, 0))
 	a.Merge(b)
-	if a.Events != 1152 || a.Truncated != 1 || a.Levels["Metadata"] != 150 || a.Levels[notReported] != 1002 {
-		t.Errorf("%d events, %d truncated, levels %v", a.Events, a.Truncated, a.Levels)
+	levels, formats := a.Levels.Map(), a.Formats.Map()
+	if a.Events != 1152 || a.Truncated != 1 || levels["Metadata"] != 150 || levels[notReported] != 1002 {
+		t.Errorf("%d events, %d truncated, levels %v", a.Events, a.Truncated, levels)
 	}
-	if len(a.clusters) > maxTimelines || len(a.Formats) > maxKinds+1 {
-		t.Errorf("%d clusters, %d formats", len(a.clusters), len(a.Formats))
+	if len(a.clusters) > maxTimelines || len(formats) > maxKinds+1 || formats[otherKinds] == 0 || sum(formats) != a.Events {
+		t.Errorf("%d clusters, %d formats with %d others, of %d events", len(a.clusters), len(formats), formats[otherKinds], sum(formats))
 	}
 	var timed int64
 	for _, l := range a.clusters {

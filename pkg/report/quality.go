@@ -65,14 +65,14 @@ func (q *Quality) facts() []fact {
 		out = append(out, fact{Label: label, Text: fmt.Sprintf(format, args...), Bad: bad})
 	}
 	add(false, "Events", "%s judged by %s", thousands(t.Events), plural(int64(q.Rules), "rule"))
-	if len(t.Formats) > 0 {
-		add(false, "Formats", "%s", shares(t.Formats))
+	if formats := t.Formats.Map(); len(formats) > 0 {
+		add(false, "Formats", "%s", shares(formats))
 	}
-	if sum(t.Providers) > t.Providers[notReported] {
-		add(false, "Providers", "%s", shares(t.Providers))
+	if providers := t.Providers.Map(); sum(providers) > providers[notReported] {
+		add(false, "Providers", "%s", shares(providers))
 	}
-	if len(t.Levels) > 0 {
-		add(false, "Levels", "%s", shares(t.Levels))
+	if levels := t.Levels.Map(); len(levels) > 0 {
+		add(false, "Levels", "%s", shares(levels))
 	}
 	q.readingFacts(t, add)
 	q.ruleFacts(add)

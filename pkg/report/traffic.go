@@ -12,10 +12,11 @@ import (
 type Traffic struct {
 	Events    int64
 	Truncated int64 // events judged on their prefix
-	Levels    map[string]int64
-	Formats   map[string]int64
-	Providers map[string]int64
+	Levels    Kinds
+	Formats   Kinds
+	Providers Kinds
 	clusters  map[string]*timeline
+	last      *timeline // of the event before, whose cluster the next one mostly has too
 	// Without counts events of clusters beyond maxTimelines and events without a time: their gaps are
 	// not looked for.
 	Without int64
@@ -24,6 +25,7 @@ type Traffic struct {
 const (
 	maxTimelines = 256
 	maxKinds     = 64
+	otherKinds   = "other"
 	notReported  = "not reported"
 )
 
@@ -34,35 +36,40 @@ func (t *Traffic) Observe(env *event.Envelope, level string, at time.Time) {
 	if env.Truncated {
 		t.Truncated++
 	}
-	count(&t.Levels, level, 1)
-	count(&t.Formats, env.Format, 1)
-	count(&t.Providers, env.Provider, 1)
-	line := t.timeline(env.Cluster.Name)
-	if line == nil || !plausible(at) {
+	t.Levels.add(level, 1)
+	t.Formats.add(env.Format, 1)
+	t.Providers.add(env.Provider, 1)
+	line, seconds := t.timeline(env.Cluster.Name), at.Unix()
+	if line == nil || seconds < earliest || seconds >= latest {
 		t.Without++
 		return
 	}
-	line.add(at.Unix(), 1)
+	line.add(seconds, 1)
 }
 
-// plausible bounds times to those that an audit log can hold (Kubernetes is of 2014): a single stray one
+// Times that an audit log can hold, in Unix seconds: from 2014, the year of Kubernetes, up to 2100. A single stray one
 // would make every gap's measure coarse.
-func plausible(at time.Time) bool {
-	return at.Year() >= 2014 && at.Year() < 2100
-}
+var (
+	earliest = time.Date(2014, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+)
 
 func (t *Traffic) timeline(cluster string) *timeline {
-	if line := t.clusters[cluster]; line != nil {
-		return line
+	if t.last != nil && t.last.cluster == cluster {
+		return t.last
 	}
-	if len(t.clusters) == maxTimelines {
-		return nil
+	line := t.clusters[cluster]
+	if line == nil {
+		if len(t.clusters) == maxTimelines {
+			return nil
+		}
+		if t.clusters == nil {
+			t.clusters = map[string]*timeline{}
+		}
+		line = &timeline{cluster: strings.Clone(cluster), width: firstWidth}
+		t.clusters[line.cluster] = line
 	}
-	if t.clusters == nil {
-		t.clusters = map[string]*timeline{}
-	}
-	line := &timeline{width: firstWidth}
-	t.clusters[strings.Clone(cluster)] = line
+	t.last = line
 	return line
 }
 
@@ -71,14 +78,9 @@ func (t *Traffic) Merge(o *Traffic) {
 	t.Events += o.Events
 	t.Truncated += o.Truncated
 	t.Without += o.Without
-	for _, m := range []struct {
-		to   *map[string]int64
-		from map[string]int64
-	}{{&t.Levels, o.Levels}, {&t.Formats, o.Formats}, {&t.Providers, o.Providers}} {
-		for name, n := range m.from {
-			count(m.to, name, n)
-		}
-	}
+	t.Levels.merge(&o.Levels)
+	t.Formats.merge(&o.Formats)
+	t.Providers.merge(&o.Providers)
 	for cluster, line := range o.clusters {
 		if to := t.timeline(cluster); to != nil {
 			to.merge(line)
@@ -88,19 +90,42 @@ func (t *Traffic) Merge(o *Traffic) {
 	}
 }
 
-func count(m *map[string]int64, name string, n int64) {
+// Kinds counts by a name of which there are few: events by their audit level. The most are counted apart that maxKinds
+// allows, the rest as "other".
+type Kinds struct {
+	// In lists, since the few names are compared faster than one is hashed, and mostly by their address alone.
+	names  []string
+	counts []int64
+}
+
+func (k *Kinds) add(name string, n int64) {
 	if name == "" {
 		name = notReported
 	}
-	if _, ok := (*m)[name]; ok {
-		(*m)[name] += n
+	for i := range k.names {
+		if k.names[i] == name {
+			k.counts[i] += n
+			return
+		}
+	}
+	if len(k.names) >= maxKinds && name != otherKinds {
+		k.add(otherKinds, n)
 		return
 	}
-	if len(*m) >= maxKinds {
-		name = "other"
+	k.names, k.counts = append(k.names, strings.Clone(name)), append(k.counts, n)
+}
+
+func (k *Kinds) merge(o *Kinds) {
+	for i, name := range o.names {
+		k.add(name, o.counts[i])
 	}
-	if *m == nil {
-		*m = map[string]int64{}
+}
+
+// Map is the numbers by their names.
+func (k *Kinds) Map() map[string]int64 {
+	m := make(map[string]int64, len(k.names))
+	for i, name := range k.names {
+		m[name] = k.counts[i]
 	}
-	(*m)[strings.Clone(name)] += n
+	return m
 }
