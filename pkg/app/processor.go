@@ -36,6 +36,8 @@ type JudgeOptions struct {
 	Finding finding.Options
 	// MinLevel leaves out findings below it.
 	MinLevel sigma.Level
+	// BareDeadLetters leaves the bodies out of dead letters that are only counted.
+	BareDeadLetters bool
 	// Metrics may be nil.
 	Metrics *JudgeMetrics
 	// Observe, if not nil, is told of every event after it was judged, from all workers at once.
@@ -215,12 +217,15 @@ func panicked(panics []engine.RulePanic) string {
 	return strings.Join(keys, ", ")
 }
 
-// reject makes a dead letter of raw. What is kept is a redacted copy.
+// reject makes a dead letter of raw. What is kept of it is a redacted copy, or nothing.
 func (p *Processor) reject(class, detail string, raw []byte) {
 	sum := sha256.Sum256(raw)
-	p.fx.DeadLetters = append(p.fx.DeadLetters, pipeline.DeadLetter{
+	letter := pipeline.DeadLetter{
 		Origin: p.origin, Class: class, Detail: detail,
 		SHA256: hex.EncodeToString(sum[:]), Length: len(raw), Time: time.Now(),
-		Body: finding.Redact(raw),
-	})
+	}
+	if !p.o.BareDeadLetters {
+		letter.Body = finding.Redact(raw)
+	}
+	p.fx.DeadLetters = append(p.fx.DeadLetters, letter)
 }

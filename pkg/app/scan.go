@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,6 +164,7 @@ func (s *scan) prepare() (err error) {
 // with the error.
 func (s *scan) run(ctx context.Context) (_ *report.Quality, err error) {
 	in := s.input
+	defer tuneCollector(cmp.Or(in.budget, pipeline.DefaultBudget))()
 	deadLetters := pipeline.NamedSink{Name: deadLetterSink, Sink: pipeline.Discard}
 	if s.o.DeadLetter != "" {
 		sink, err := ndjson.New(ndjson.Config{Path: s.o.DeadLetter})
@@ -206,10 +208,11 @@ func (s *scan) run(ctx context.Context) (_ *report.Quality, err error) {
 func (s *scan) newProcessor() pipeline.Processor {
 	seen := s.watchers.add()
 	return NewProcessor(JudgeOptions{
-		Rules:    func() *Rules { return s.rules },
-		Decode:   func(string) decode.Options { return s.input.decode },
-		Finding:  s.input.finding,
-		MinLevel: s.minLevel,
+		Rules:           func() *Rules { return s.rules },
+		Decode:          func(string) decode.Options { return s.input.decode },
+		Finding:         s.input.finding,
+		MinLevel:        s.minLevel,
+		BareDeadLetters: s.o.DeadLetter == "",
 		Observe: func(j *Judged) {
 			seen.see(j)
 			for _, f := range j.Findings {

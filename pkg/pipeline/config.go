@@ -69,8 +69,10 @@ func (discard) Write(_ context.Context, docs []Document) ([]error, error) {
 
 func (discard) MaxInFlight() int { return 1 }
 
+// DefaultBudget is what a zero Config.Budget means, in bytes.
+const DefaultBudget = 64 << 20
+
 const (
-	defaultBudget       = 64 << 20
 	defaultDrainTimeout = 25 * time.Second
 	defaultBulkBytes    = 5_000_000
 	defaultBulkDocs     = 1000
@@ -81,7 +83,7 @@ func (c *Config) setDefaults() {
 	if c.EncodeDeadLetter == nil {
 		c.EncodeDeadLetter = EncodeDeadLetter
 	}
-	c.Budget = orDefault(c.Budget, defaultBudget)
+	c.Budget = orDefault(c.Budget, DefaultBudget)
 	c.Workers = orDefault(c.Workers, runtime.GOMAXPROCS(0))
 	c.DrainTimeout = orDefault(c.DrainTimeout, defaultDrainTimeout)
 	c.BulkBytes = orDefault(c.BulkBytes, defaultBulkBytes)
