@@ -101,6 +101,7 @@ func (j *Judge) load(id int32) *slot {
 		s.flags |= computed
 		derive(j, id)
 	}
+	j.readFirst(s)
 	return s
 }
 

@@ -24,6 +24,7 @@ const (
 	nullSeen             // with the value null
 	holder               // with an object or an array that is not empty
 	computed             // a derived slot: its value has been worked out
+	unread               // the first scalar is in raw, and not among the values yet
 )
 
 // slot holds what one path of the current record has: a multiset of scalars, for a path may lead through
@@ -32,6 +33,7 @@ type slot struct {
 	gen   uint32
 	flags uint8
 	vals  []value
+	raw   span // the first scalar: most are never looked at, and are not decoded
 }
 
 // scope is how long a slot's content holds.
@@ -207,23 +209,36 @@ func (j *Judge) mark(n *node, empty bool) {
 }
 
 func (j *Judge) captureScalar(v span, n *node) {
-	if v.isNull() {
-		for _, id := range n.slots {
-			j.at(id).flags |= present | nullSeen
-		}
-		return
-	}
-	kind, text := numberValue, v.bytes()
-	switch v.first() {
-	case '"':
-		kind, text = textValue, j.decode(v)
-	case 't', 'f':
-		kind = boolValue
-	}
 	for _, id := range n.slots {
 		s := j.at(id)
-		s.flags |= present
-		s.vals = append(s.vals, value{text: text, kind: kind})
+		if s.flags&present == 0 {
+			s.flags |= present | unread
+			s.raw = v
+			continue
+		}
+		j.readFirst(s)
+		j.addScalar(s, v)
+	}
+}
+
+// readFirst puts a slot's first scalar among its values.
+func (j *Judge) readFirst(s *slot) {
+	if s.flags&unread != 0 {
+		s.flags &^= unread
+		j.addScalar(s, s.raw)
+	}
+}
+
+func (j *Judge) addScalar(s *slot, v span) {
+	switch v.first() {
+	case 'n':
+		s.flags |= nullSeen
+	case '"':
+		s.vals = append(s.vals, value{text: j.decode(v), kind: textValue})
+	case 't', 'f':
+		s.vals = append(s.vals, value{text: v.bytes(), kind: boolValue})
+	default:
+		s.vals = append(s.vals, value{text: v.bytes(), kind: numberValue})
 	}
 }
 
