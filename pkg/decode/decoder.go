@@ -78,6 +78,7 @@ type Decoder struct {
 
 	texts      []*text // a stack
 	inside     int     // how many of them are in use
+	unindexed  bool    // no text gets an index, so that tests can compare both ways of reading
 	canonIndex jsonindex.Index
 
 	missing, inferred []string // those of the current event, where they differ from event to event

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/foretop/foretop/pkg/jsonindex"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -12,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/foretop/foretop/pkg/event"
+	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
 // Members may stand twice, with names and values escaped in any way: what the decoder and event.Parse

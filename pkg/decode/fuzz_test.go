@@ -40,16 +40,18 @@ func FuzzDecoder(f *testing.F) {
 		f.Fatal(err)
 	}
 	o := Options{MaxItems: 50, MaxDepth: 100, MaxItemBytes: 100_000, MaxDecompressed: 1 << 20, ClusterFrom: mapping}
-	d := New(o)
+	d, slow := New(o), New(o)
+	slow.unindexed = true
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		items := 0
-		var reused, fresh []string
+		var reused, fresh, unindexed []string
 		describe := func(it *Item, list *[]string) {
 			env := it.Envelope
 			*list = append(*list, fmt.Sprint(it.Kind, it.Class, it.Offset, it.Length, env.Format, env.Provider, env.Cluster, env.Time, env.Truncated)+string(it.Canonical)+string(it.Raw))
 		}
 		New(o).Decode(body, nil, func(it *Item) { describe(it, &fresh) })
+		slow.Decode(body, nil, func(it *Item) { describe(it, &unindexed) })
 		d.Decode(body, nil, func(it *Item) {
 			checkItem(t, it, body)
 			describe(it, &reused)
@@ -71,6 +73,9 @@ func FuzzDecoder(f *testing.F) {
 		})
 		if !slices.Equal(fresh, reused) {
 			t.Fatalf("a decoder that has been used before decodes it differently:\n%q\n%q", fresh, reused)
+		}
+		if !slices.Equal(unindexed, reused) {
+			t.Fatalf("the index reads it differently than the scanner:\n%q\n%q", reused, unindexed)
 		}
 		if items == 0 {
 			t.Fatal("a record without items")

@@ -35,6 +35,8 @@ type object struct {
 	index *jsonindex.Index
 	root  int
 	walk  uint32
+	// shallow is true for an object inside a value that was walked before: the index has no list of its members.
+	shallow bool
 }
 
 // maxMembers bounds the members of one object, since each costs memory beside its bytes.
@@ -181,30 +183,53 @@ type walker struct {
 	b []byte
 	i int
 	s *scanner
+	// x is the index of the text that b[0] stands in at offset at, nil if there is none.
+	x  *jsonindex.Index
+	at int
 }
 
-// walk begins at the container raw, which has been validated before.
-func (d *Decoder) walk(raw []byte) walker { return walker{b: raw, i: 1, s: &d.scan} }
+// walk begins at the container raw, which has been validated before, at least up to a cut.
+func (d *Decoder) walk(raw []byte) walker {
+	w := walker{b: raw, i: 1, s: &d.scan}
+	if t, at := d.textOf(raw); t != nil && t.loaded {
+		w.x, w.at = &t.index, at
+	}
+	return w
+}
 
 // next gives the next member's name (without quotes, as written) and value.
 func (w *walker) next() (name, value []byte, ok bool) {
+	m, ok := w.member()
+	if !ok {
+		return nil, nil, false
+	}
+	return w.b[m.name.from:m.name.to], w.b[m.value.from:m.value.to], true
+}
+
+// member gives the next member, by offsets in w.b.
+func (w *walker) member() (m member, ok bool) {
 	i := skipSpace(w.b, w.i)
 	if i < len(w.b) && w.b[i] == ',' {
 		i = skipSpace(w.b, i+1)
 	}
 	if i >= len(w.b) || w.b[i] != '"' {
-		return nil, nil, false
+		return m, false
 	}
-	end, v := skipString(w.b, i+1)
+	end, v := w.string(i)
 	if v != valueDone {
-		return nil, nil, false
+		return m, false
 	}
-	name = w.b[i+1 : end-1]
+	m.name = span{int32(i + 1), int32(end - 1)}
 	if i = skipSpace(w.b, end); i >= len(w.b) || w.b[i] != ':' {
-		return nil, nil, false
+		return m, false
 	}
-	value, ok = w.value(skipSpace(w.b, i+1))
-	return name, value, ok
+	i = skipSpace(w.b, i+1)
+	if end, v = w.value(i); v != valueDone {
+		return m, false
+	}
+	w.i = end
+	m.value = span{int32(i), int32(end)}
+	return m, true
 }
 
 // element gives the next element of an array.
@@ -216,16 +241,36 @@ func (w *walker) element() (value []byte, ok bool) {
 	if i >= len(w.b) || w.b[i] == ']' {
 		return nil, false
 	}
-	return w.value(i)
-}
-
-func (w *walker) value(i int) ([]byte, bool) {
-	end, v := w.s.value(w.b, i)
+	end, v := w.value(i)
 	if v != valueDone {
 		return nil, false
 	}
 	w.i = end
 	return w.b[i:end], true
+}
+
+// string gives the position behind the string at w.b[i].
+func (w *walker) string(i int) (int, verdict) {
+	if w.x == nil {
+		return skipString(w.b, i+1)
+	}
+	return w.skip(i)
+}
+
+// value gives the position behind the value at w.b[i].
+func (w *walker) value(i int) (int, verdict) {
+	if w.x == nil || i >= len(w.b) || w.b[i] != '"' && w.b[i] != '{' && w.b[i] != '[' {
+		return w.s.value(w.b, i)
+	}
+	return w.skip(i)
+}
+
+func (w *walker) skip(i int) (int, verdict) {
+	end, ok := w.x.Skip(w.at+i, w.at+len(w.b))
+	if !ok {
+		return len(w.b), valueCut
+	}
+	return end - w.at, valueDone
 }
 
 // find gives the value of the last member of the object raw that is called name, nil if there is none or

@@ -12,6 +12,7 @@ const maxBraces = 4
 // textAt decodes what does not begin like JSON: text, perhaps with an event behind it (a CRI prefix, a
 // timestamp, a syslog header), or a later piece of a cut event.
 func (d *Decoder) textAt(b []byte, i int, sc *scope) (int, outcome) {
+	d.unsettle(b)
 	end := len(b)
 	if nl := bytes.IndexByte(b[i:], '\n'); nl >= 0 {
 		end = i + nl

@@ -58,7 +58,13 @@ func (d *Decoder) value(b []byte, i int, sc *scope) (int, outcome) {
 		return d.objectAt(b, i, sc)
 	case '[':
 		if !sc.inList {
-			if end, v := d.scan.value(b, i); v == valueDone && goesOn(b, end) {
+			end, ok := d.sound(b, i)
+			if !ok {
+				var v verdict
+				end, v = d.scan.value(b, i)
+				ok = v == valueDone
+			}
+			if ok && goesOn(b, end) {
 				return pieceOfJSON(b, i, end)
 			}
 		}
@@ -319,7 +325,11 @@ func (d *Decoder) stringAt(b []byte, i int, sc *scope) (int, outcome) {
 func (d *Decoder) embedded(content, raw []byte, sc *scope) outcome {
 	scratch := len(d.scratch)
 	if bytes.IndexByte(content, '\\') >= 0 {
-		d.scratch = jsonindex.AppendUnescaped(d.scratch, content)
+		if t, at := d.textOf(content); t != nil && t.loaded && t.index.IsString(at, at+len(content)) {
+			d.scratch = t.index.AppendUnescaped(d.scratch, at, at+len(content))
+		} else {
+			d.scratch = jsonindex.AppendUnescaped(d.scratch, content)
+		}
 		content = d.scratch[scratch:]
 	}
 	out := d.sequence(bytes.TrimPrefix(content, utf8BOM), sc)

@@ -8,8 +8,8 @@ import "math/bits"
 // is ready for Load. It keeps its memory from text to text, and is for one goroutine at a time.
 type Index struct {
 	text []byte
-	// A bit for each byte of text. quotes has the quotes that begin or end a string, backslashes every backslash,
-	// controls the bytes below the space. quotes ends with a word of ones: a search always ends.
+	// A bit for each byte of text. quotes has the quotes that begin or end a string, backslashes those that begin an
+	// escape, controls the bytes below the space. quotes ends with a word of ones: a search always ends.
 	quotes, backslashes, controls []uint64
 
 	escape  int  // offset of the first backslash, beyond the text if there is none
@@ -71,24 +71,45 @@ func (x *Index) Release(keep int) {
 	x.text, x.whole, x.known = nil, false, false
 }
 
-// unquote takes the escaped quotes out, and checks every escape. A backslash outside of a string makes no difference:
-// whoever walks the text meets it where no value can begin.
+// unquote takes the escaped quotes out of quotes, leaves in backslashes those that begin an escape, and checks every
+// escape. A backslash outside of a string makes no difference: whoever walks the text meets it where no value can begin.
 func (x *Index) unquote() {
-	next := 0 // what comes before it is part of an escape
+	var carry uint64 // 1 where the word's first byte is escaped by the last one of the word before
 	for w := range len(x.quotes) - 1 {
-		for rest := x.backslashes[w]; rest != 0; rest &= rest - 1 {
-			i := w<<6 + bits.TrailingZeros64(rest)
-			if i < next {
-				continue
-			}
-			x.escape = min(x.escape, i)
-			next = i + 2
-			x.quotes[(i+1)>>6] &^= 1 << ((i + 1) & 63)
-			if !isEscape(x.text, i) {
+		slashes := x.backslashes[w]
+		if slashes|carry == 0 {
+			continue
+		}
+		if x.escape == len(x.text) && slashes != 0 {
+			x.escape = w<<6 + bits.TrailingZeros64(slashes)
+		}
+		begins, escaped := escapes(slashes, carry)
+		// What is neither a quote nor a backslash needs a look.
+		for rest := escaped &^ (x.quotes[w] | slashes); rest != 0; rest &= rest - 1 {
+			if !isEscape(x.text, w<<6+bits.TrailingZeros64(rest)-1) {
 				x.invalid = true
 			}
 		}
+		x.quotes[w] &^= escaped
+		x.backslashes[w] = begins
+		carry = begins >> 63
 	}
+	if carry != 0 {
+		x.invalid = true // the text ends within an escape
+	}
+}
+
+// escapes tells, of the backslashes in one word, which begin an escape, and which bytes of the word are escaped. carry is
+// 1 where the first byte is escaped by the word before.
+//
+// Of a run of backslashes every second one begins an escape. A subtraction of all backslashes from the bits behind them
+// borrows through each run up to its end, so that what differs from the alternating bits there tells whether the run
+// began at an even or at an odd place.
+func escapes(slashes, carry uint64) (begins, escaped uint64) {
+	const odd = 0xaaaaaaaaaaaaaaaa
+	free := slashes &^ carry // is not escaped by the word before
+	codes := (free<<1 | odd) - free ^ odd
+	return codes & slashes, codes ^ (slashes | carry)
 }
 
 // isEscape reports whether a whole escape begins with the backslash at b[i].

@@ -9,6 +9,7 @@ import (
 )
 
 func add(f *testing.F) {
+	f.Helper()
 	for _, s := range []string{`{}`, `[]`, `{"a":[1,-2.5e+3,true,false,null,"x\\\"y\u00e9"]}`, ` { "a" : [ 1 , 2 ] } `, "{\"a\":\"\n\"}",
 		`{"a":{"b":[[],{}]},"c":""}`, `[01]`, `[1.]`, `["\x"]`, `{"a":1,}`, `[,]`, `"\\"`, `tru`, "[\"" + string(bytes.Repeat([]byte{'\\', '\\'}, 70)) + "\"]"} {
 		f.Add([]byte(s))
@@ -197,4 +198,37 @@ func TestManyMembers(t *testing.T) {
 	if len(all) != 5 || !all[0].Many || all[0].Next != 1 || all[1].Many || all[1].Next != 5 {
 		t.Errorf("%+v", all)
 	}
+}
+
+// FuzzEscapes compares what the index makes of backslashes with a look at every byte.
+func FuzzEscapes(f *testing.F) {
+	add(f)
+	for n := 60; n < 70; n++ {
+		f.Add([]byte(strings.Repeat(" ", n) + strings.Repeat(`\`, n-57) + `"`))
+		f.Add([]byte(strings.Repeat(" ", n) + `\u00e9\x`))
+	}
+	x := new(Index)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		x.Load(text)
+		first, invalid := len(text), false
+		for i := 0; i < len(text); i++ {
+			begins := text[i] == '\\'
+			if got := x.backslashes[i>>6]>>(i&63)&1 == 1; got != begins {
+				t.Fatalf("%q: an escape begins at %d: %t", text, i, got)
+			}
+			if got := x.quotes[i>>6]>>(i&63)&1 == 1; got != (text[i] == '"') {
+				t.Fatalf("%q: a quote at %d: %t", text, i, got)
+			}
+			if !begins {
+				continue
+			}
+			first, invalid = min(first, i), invalid || !isEscape(text, i)
+			if i++; i < len(text) && (x.quotes[i>>6]|x.backslashes[i>>6])>>(i&63)&1 == 1 {
+				t.Fatalf("%q: what is escaped at %d stands for itself", text, i)
+			}
+		}
+		if x.escape != first || x.invalid != invalid {
+			t.Fatalf("%q: first %d, invalid %t, not %d %t", text, x.escape, x.invalid, first, invalid)
+		}
+	})
 }
