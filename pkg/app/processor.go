@@ -94,12 +94,18 @@ func (p *Processor) use(r *Rules) {
 	}
 	o := p.o.Finding
 	o.SetHash = r.Set.Hash()
-	p.rules, p.judge, p.builder = r, r.Set.NewJudge(), finding.NewBuilder(o)
+	p.rules, p.builder = r, finding.NewBuilder(o)
+	p.newJudge()
 	p.o.Metrics.expose(r)
 	p.labels = make(map[string]string)
 	for _, rule := range r.Set.Rules() {
 		p.labels[rule.Key()] = labelOf(rule)
 	}
+}
+
+func (p *Processor) newJudge() {
+	p.judge = p.rules.Set.NewJudge()
+	p.judge.DescribeFrom(p.o.MinLevel)
 }
 
 func (p *Processor) record(source string, r *pipeline.Record) {
@@ -172,7 +178,7 @@ func (p *Processor) event(it *decode.Item) {
 func (p *Processor) evaluate(it *decode.Item) (class, detail string) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.judge = p.rules.Set.NewJudge()
+			p.newJudge()
 			// Only the kind of panic: its text may quote the event.
 			class, detail = pipeline.ClassPanic, fmt.Sprintf("judging the event panicked (%T); please report it", cause)
 		}

@@ -29,6 +29,7 @@ type Judge struct {
 	after        []int16         // guesses of the tries' nodes, see edge
 	refusers     []int32         // by rule, see refused
 	memos        []memo
+	described    sigma.Level // see DescribeFrom
 	key          []byte
 
 	doc        span
@@ -54,7 +55,7 @@ type Judge struct {
 
 // NewJudge makes the scratch of one worker.
 func (s *Set) NewJudge() *Judge {
-	return &Judge{
+	j := &Judge{
 		set:          s,
 		slots:        make([]slot, len(s.slots)),
 		predGen:      make([]uint32, len(s.preds)),
@@ -65,7 +66,15 @@ func (s *Set) NewJudge() *Judge {
 		refusers:     make([]int32, len(s.rules)),
 		memos:        make([]memo, len(s.memos)),
 	}
+	for i := range j.slots {
+		j.slots[i].scope = s.slots[i].scope
+	}
+	return j
 }
+
+// DescribeFrom leaves the elements and the evidence out of matches on requests below level: who drops such matches need
+// not pay for them. Their rule, level and count stay.
+func (j *Judge) DescribeFrom(level sigma.Level) { j.described = level }
 
 // Judge evaluates every rule on one event. canonical must be one valid JSON object, as package decode yields
 // it; it and env are read only during the call. v is reset first.

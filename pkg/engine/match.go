@@ -31,6 +31,9 @@ func (j *Judge) matched(i int, r *rule) {
 		m.BodySource = j.object.source
 	}
 	m.Count++
+	if r.category == event.Request && decided.level < j.described {
+		return
+	}
 	if len(m.Elements) < MaxElements {
 		m.Elements = append(m.Elements, j.describe(r, decided))
 	}

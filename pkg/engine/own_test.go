@@ -289,3 +289,14 @@ func TestTimeOfAnEventFallsBackToTheShippers(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestMatchesBelowALevelAreNotDescribed(t *testing.T) {
+	j, v := compile(t, thirdParty("s: {verb: get}\ncondition: s")).NewJudge(), new(Verdict)
+	for level, described := range map[sigma.Level]bool{sigma.Medium: true, sigma.High: false} {
+		j.DescribeFrom(level)
+		j.Judge([]byte(`{"verb":"get"}`), envelope(), v)
+		if len(v.Matches) != 1 || v.Matches[0].Count != 1 || v.Matches[0].Level != sigma.Medium || (len(v.Matches[0].Elements) == 1) != described {
+			t.Errorf("from %s: %+v", level, v.Matches)
+		}
+	}
+}

@@ -32,6 +32,7 @@ const (
 type slot struct {
 	gen   uint32
 	flags uint8
+	scope scope
 	vals  []value
 	raw   span // the first scalar: most are never looked at, and are not decoded
 }
@@ -49,7 +50,7 @@ const (
 // at gives the slot ready for this generation.
 func (j *Judge) at(id int32) *slot {
 	s := &j.slots[id]
-	if gen := j.gens[j.set.slots[id].scope]; s.gen != gen {
+	if gen := j.gens[s.scope]; s.gen != gen {
 		s.gen, s.flags, s.vals = gen, 0, s.vals[:0]
 	}
 	return s
