@@ -33,6 +33,7 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	for i, key := range event.Members {
 		s.tagged[i+1] = s.header.root.find([]byte(key))
 	}
+	s.inherited = s.inheritances()
 	s.buildIndex()
 	return s, k.problems
 }
@@ -46,6 +47,7 @@ type compiler struct {
 	set      *Set
 	resolver resolver
 	byKey    map[string]int32 // predicates by their meaning
+	matchers int32            // how many there are
 	problems []sigma.Problem
 
 	source   sigma.Position // of the document being compiled
@@ -80,6 +82,7 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 	}
 	k.markBodies(&compiled)
 	compiled.demands = k.set.demandsOf(nil, &compiled.root)
+	slices.SortStableFunc(compiled.demands, func(a, b int32) int { return int(k.set.preds[a].scope) - int(k.set.preds[b].scope) })
 	k.set.rules = append(k.set.rules, compiled)
 	k.set.sources = append(k.set.sources, r)
 }
@@ -210,6 +213,10 @@ func (k *compiler) predicate(item *sigma.Item) int32 {
 		}
 	default:
 		p.alternatives = matchers(item)
+		for i := range p.alternatives {
+			k.matchers++
+			p.alternatives[i].number = k.matchers
+		}
 	}
 	for _, id := range slices.Concat(p.slots, p.others) {
 		p.scope = max(p.scope, k.set.slots[id].scope)

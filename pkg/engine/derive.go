@@ -36,20 +36,6 @@ var derived = []struct {
 	{"provider", nil, func(j *Judge, id int32) { j.put(id, []byte(j.env.Provider), textValue) }},
 }
 
-// filled are the computed fields that the element walk fills.
-var filled = []struct {
-	path  string
-	scope scope
-}{
-	{"record.touched", elementScope}, {"element.injected", elementScope},
-	{"workload.kind", objectScope}, {"workload.name", objectScope}, {"workload.controlled", objectScope},
-	{"workload.owner.kind", objectScope}, {"workload.owner.name", objectScope}, {"workload.containers", objectScope},
-	{"container.type", elementScope},
-	{"image.registry", elementScope}, {"image.repository", elementScope}, {"image.tag", elementScope}, {"image.digest", elementScope},
-	{"volume.hostPath.cleaned", elementScope}, {"mount.containers", elementScope}, {"mount.writable", elementScope},
-	{"subject.identity", elementScope},
-}
-
 // registerComputed gives every computed field its slot.
 func (s *Set) registerComputed() {
 	s.computed = make(map[string]int32)
@@ -64,9 +50,9 @@ func (s *Set) registerComputed() {
 		s.computed[d.path] = int32(len(s.slots))
 		s.slots = append(s.slots, info)
 	}
-	for _, f := range filled {
+	for _, f := range recordFields {
 		s.computed[f.path] = int32(len(s.slots))
-		s.slots = append(s.slots, slotInfo{path: f.path, scope: f.scope, body: true})
+		s.slots = append(s.slots, slotInfo{path: f.path, scope: f.scope, body: true, derive: f.derive})
 	}
 }
 

@@ -1,144 +1,135 @@
 package engine
 
 import (
-	"path"
-	"strings"
+	"math/bits"
 
 	"github.com/foretop/foretop/pkg/event"
 )
 
-// beginObject fills what all derived records of the body share.
-func (j *Judge) beginObject() {
-	j.advance(objectScope)
-	if !j.object.metadata.none() && !j.set.metadata.root.leaf() {
-		j.captureClean(j.object.metadata, j.set.metadata)
+// anyLive drops the candidates on derived records that the request itself refuses, and reports whether some are left:
+// without one, no body is read.
+func (j *Judge) anyLive() bool {
+	if j.explaining != nil {
+		return true
 	}
+	some := false
+	for w, word := range j.set.index.element {
+		rest := j.surviving(word&j.words[w], w, eventScope)
+		j.words[w] = j.words[w]&^word | rest
+		some = some || rest != 0
+	}
+	return some
 }
 
-// judgeSubjects makes one record for each subject of a binding.
-func (j *Judge) judgeSubjects() {
-	j.beginObject()
-	if ref := j.object.body.get("roleRef"); !ref.none() {
-		j.captureClean(ref, j.set.roleRef)
+// survivors are the candidates of a category that nothing refuses which the records of the current object share. They
+// lie in j.derived.live[to]; nil is none.
+func (j *Judge) survivors(c event.Category, to int) ruleSet {
+	live, some := j.derived.live[to], false
+	for w, word := range j.set.index.category[c] {
+		live[w] = j.surviving(word&j.words[w], w, objectScope)
+		some = some || live[w] != 0
 	}
-	touched := j.object.patch.none() || j.patches(nil, "subjects", "roleRef")
-	j.eachElement(j.object.body, "", "subjects", func(v span) {
-		j.beginElement(event.Subject, v, v.get("name").text(), touched)
-		j.captureClean(v, j.set.subject)
-		identity := v.get("name").text()
-		if string(v.get("kind").text()) == "ServiceAccount" {
-			identity = []byte("system:serviceaccount:" + string(v.get("namespace").text()) + ":" + string(identity))
+	if !some {
+		return nil
+	}
+	return live
+}
+
+// surviving gives those of 64 rules that have no false demand among those which hold for the scope or longer.
+func (j *Judge) surviving(word uint64, at int, within scope) uint64 {
+	if j.explaining != nil {
+		return word
+	}
+	for rest := word; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros64(rest)
+		for _, p := range j.set.rules[at*64+i].demands {
+			if j.set.preds[p].scope > within {
+				break
+			}
+			if j.test(p) == no {
+				word &^= 1 << i
+				break
+			}
 		}
-		j.fill("subject.identity", identity)
-		j.evaluateCategory(event.Subject)
-	})
+	}
+	return word
 }
 
-// judgePolicyRules makes one record for each rule of a role.
-func (j *Judge) judgePolicyRules() {
-	j.beginObject()
-	touched := j.object.patch.none() || j.patches(nil, "rules", "aggregationRule")
-	j.eachElement(j.object.body, "", "rules", func(v span) {
-		j.beginElement(event.PolicyRule, v, nil, touched)
-		j.captureClean(v, j.set.policyRule)
-		j.evaluateCategory(event.PolicyRule)
-	})
+// judgeList makes one record for each subject of a binding, or for each rule of a role.
+func (j *Judge) judgeList(c event.Category, list int) {
+	j.advance(objectScope)
+	if rules := j.survivors(c, 0); rules != nil {
+		j.judgeElementsOf(c, list, j.object.body.get(recordLists[list]), rules)
+	}
 }
 
-// eachElement calls f with each object of a list, with j.element placed on it.
-func (j *Judge) eachElement(parent span, base, list string, f func(v span)) {
-	values := parent.get(list)
+// judgeElementsOf makes one record for each object in a list.
+func (j *Judge) judgeElementsOf(c event.Category, list int, values span, rules ruleSet) {
 	if !values.isArray() {
 		return
 	}
 	number := 0
-	for c := open(values); c.element(); number++ {
-		if v := c.value(); v.isObject() {
-			j.element = element{base: base, list: list, number: number}
-			f(v)
+	for e := open(values); e.element(); number++ {
+		if v := e.value(); v.isObject() {
+			j.advance(elementScope)
+			j.element = element{category: c, list: list, number: number, value: v}
+			j.evaluateRules(rules)
 		}
 	}
-}
-
-// beginElement empties the element's slots and fills what every derived record has.
-func (j *Judge) beginElement(c event.Category, v span, name []byte, touched bool) {
-	j.advance(elementScope)
-	j.element.category, j.element.value, j.element.name = c, v, name
-	j.fillBool("record.touched", touched)
-	j.fillBool("element.injected", j.element.injected)
-}
-
-// fill puts a computed field; text must outlive the event. Absent is no text.
-func (j *Judge) fill(field string, text []byte) {
-	if len(text) > 0 {
-		j.put(j.set.computed[field], text, textValue)
-	}
-}
-
-func (j *Judge) fillBool(field string, b bool) {
-	j.put(j.set.computed[field], boolText(b), boolValue)
 }
 
 // judgeWorkload makes the records of a built-in workload kind.
-func (j *Judge) judgeWorkload(resource string) {
-	j.beginObject()
-	j.fillWorkload()
-	spec, meta := j.object.spec, j.object.metadata
-	if template := places[resource].template; len(template) > 0 {
+func (j *Judge) judgeWorkload() {
+	o := &j.object
+	at := o.workload.spec
+	spec, meta := o.spec, o.metadata
+	if template := at[:len(at)-1]; len(template) > 0 {
 		var members [3]span
-		j.object.at(template).pick(memberKeys, members[:])
+		o.body.follow(template).pick(memberKeys, members[:])
 		meta, spec = members[1], members[2]
 	}
-	j.judgePodSpec(spec, meta, specPaths[resource])
+	if spec.isObject() {
+		j.judgePodSpec(spec, meta, at, -1)
+	}
 }
 
-// at follows keys from the body; the first step is known already where it is spec.
-func (o *object) at(keys []string) span {
-	if keys[0] == "spec" {
-		return o.spec.at(keys[1:]...)
+// judgePodSpec makes the pod's record and those of its containers and volumes. meta is the metadata of what holds the
+// spec; at and list are those of podSpec.
+func (j *Judge) judgePodSpec(spec, meta span, at [][]byte, list int) {
+	j.advance(objectScope)
+	p := &j.pod
+	*p = podSpec{spec: spec, meta: meta, at: at, list: list}
+	spec.pick(recordLists[:podLists], p.lists[:])
+	if rules := j.survivors(event.Pod, 0); rules != nil {
+		j.advance(elementScope)
+		j.element = element{category: event.Pod, list: noList, value: spec}
+		j.evaluateRules(rules)
 	}
-	return o.body.at(keys...)
-}
-
-func (j *Judge) fillWorkload() {
-	meta := j.object.metadata
-	name := meta.get("name").text()
-	if len(name) == 0 {
-		name = j.textOf(j.members[refName])
-	}
-	if len(name) == 0 {
-		name = []byte(strings.TrimSuffix(string(meta.get("generateName").text()), "-"))
-	}
-	j.fill("workload.kind", []byte(j.object.kind))
-	j.fill("workload.name", name)
-	j.fillBool("workload.controlled", j.object.controlled)
-	j.fill("workload.owner.kind", j.object.owner.get("kind").text())
-	j.fill("workload.owner.name", j.object.owner.get("name").text())
-}
-
-func countContainers(spec span) int {
-	n := 0
-	for _, list := range containerLists {
-		values := spec.get(list.key)
-		if !values.isArray() {
-			continue
-		}
-		for c := open(values); c.element(); n++ {
-			c.value()
+	if rules := j.survivors(event.Container, 1); rules != nil {
+		for list := range containerLists {
+			j.judgeElementsOf(event.Container, list, p.lists[list], rules)
 		}
 	}
-	return n
+	if rules := j.survivors(event.Volume, 2); rules != nil {
+		j.judgeElementsOf(event.Volume, volumesList, p.lists[volumesList], rules)
+	}
 }
 
-func (j *Judge) judgePod(p *podSpec) {
-	name := j.object.metadata.get("name").text()
-	j.element = element{base: p.base, injected: j.hostFlagsInjected(p)}
-	j.beginElement(event.Pod, p.spec, name, j.podTouched(p))
-	j.evaluateCategory(event.Pod)
+// injected is true for what admission added to the current record beyond the request.
+func (j *Judge) injected() bool {
+	switch j.element.category {
+	case event.Pod:
+		return j.hostFlagsInjected()
+	case event.Container, event.Volume:
+		asked := j.counterparts().request
+		return asked.isObject() && !hasNamed(asked.get(recordLists[j.element.list]), j.elementName())
+	}
+	return false
 }
 
 // hostFlagsInjected is true if admission gave the pod a namespace of the host that the request did not ask for.
-func (j *Judge) hostFlagsInjected(p *podSpec) bool {
+func (j *Judge) hostFlagsInjected() bool {
+	p := j.counterparts()
 	if !p.request.isObject() {
 		return false
 	}
@@ -150,68 +141,24 @@ func (j *Judge) hostFlagsInjected(p *podSpec) bool {
 	return false
 }
 
-// inherited are the fields of a container's securityContext that it takes from the pod's if it has none of
-// its own. Source: Kubernetes API, SecurityContext and PodSecurityContext.
-var inherited = []string{"runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions", "seccompProfile", "windowsOptions", "appArmorProfile"}
-
-func (j *Judge) judgeContainer(p *podSpec, v span, list, kind string) {
-	name := v.get("name").text()
-	j.element.injected = p.request.isObject() && !hasNamed(p.request.get(list), name)
-	j.beginElement(event.Container, v, name, j.listTouched(p, list, name, j.element.number))
-	j.captureClean(v, j.set.container)
-	j.inherit(p.spec.get("securityContext"), v.get("securityContext"))
-	j.fill("container.type", []byte(kind))
-	if ref := v.get("image").text(); len(ref) > 0 {
-		image := parseImage(string(ref))
-		j.fill("image.registry", []byte(image.registry))
-		j.fill("image.repository", []byte(image.repository))
-		j.fill("image.tag", []byte(image.tag))
-		j.fill("image.digest", []byte(image.digest))
-	}
-	j.evaluateCategory(event.Container)
+// mount is one mount of a volume in a container.
+type mount struct {
+	volume    []byte
+	container span
+	writable  bool
 }
 
-func (j *Judge) inherit(pod, own span) {
-	if !pod.isObject() {
-		return
+// mounts are all mounts in the current pod spec.
+func (j *Judge) mounts() []mount {
+	if j.take(mountsPart, objectScope) {
+		j.derived.mounts = j.appendMounts(j.derived.mounts[:0], &j.pod.lists)
 	}
-	context := j.set.container.byPath["securityContext"]
-	if context == nil {
-		return
-	}
-	for _, key := range inherited {
-		v := pod.get(key)
-		e := context.find([]byte(key))
-		if v.none() || e < 0 || !own.get(key).none() {
-			continue
-		}
-		for _, to := range context.edges[e].to {
-			j.capture(v.x, v.from, to)
-		}
-	}
+	return j.derived.mounts
 }
 
-func (j *Judge) judgeVolume(p *podSpec, v span) {
-	name := v.get("name").text()
-	j.element.injected = p.request.isObject() && !hasNamed(p.request.get("volumes"), name)
-	j.beginElement(event.Volume, v, name, j.listTouched(p, "volumes", name, j.element.number) || j.mountTouched(p, name))
-	j.captureClean(v, j.set.volume)
-	if host := v.at("hostPath", "path").text(); len(host) > 0 {
-		j.fill("volume.hostPath.cleaned", []byte(path.Clean("/"+string(host))))
-	}
-	writable := false
-	eachMount(p.spec, name, func(container, mount span) {
-		j.fill("mount.containers", container.get("name").text())
-		writable = writable || !mount.get("readOnly").isTrue()
-	})
-	j.fillBool("mount.writable", writable)
-	j.evaluateCategory(event.Volume)
-}
-
-// eachMount calls f with each mount of a volume and the container that has it.
-func eachMount(spec span, volume []byte, f func(container, mount span)) {
-	for _, list := range containerLists {
-		containers := spec.get(list.key)
+// appendMounts adds the mounts in the containers of a pod spec that has these lists.
+func (j *Judge) appendMounts(all []mount, lists *[podLists]span) []mount {
+	for _, containers := range lists[:len(containerLists)] {
 		if !containers.isArray() {
 			continue
 		}
@@ -222,13 +169,16 @@ func eachMount(spec span, volume []byte, f func(container, mount span)) {
 				continue
 			}
 			for m := open(mounts); m.element(); {
-				if mount := m.value(); string(mount.get("name").text()) == string(volume) {
-					f(container, mount)
-				}
+				var members [2]span
+				m.value().pick(mountKeys, members[:])
+				all = append(all, mount{j.textOf(members[0]), container, !members[1].isTrue()})
 			}
 		}
 	}
+	return all
 }
+
+var mountKeys = []string{"name", "readOnly"}
 
 // hasNamed is true if a list has an element of that name.
 func hasNamed(list span, name []byte) bool { return !named(list, name).none() }

@@ -33,12 +33,9 @@ func (j *Judge) describe(r *rule, decided levelWhen) Element {
 	e := Element{
 		Category: string(r.category),
 		Path:     j.elementPath(r.category),
-		Name:     clip(j.element.name),
-		Injected: j.element.injected,
+		Name:     clip(j.elementName()),
+		Injected: j.injected(),
 		Fields:   make(map[string][]string),
-	}
-	if r.category == event.Request {
-		e.Name = ""
 	}
 	for _, field := range r.templates {
 		j.copyField(e.Fields, r.category, field)
@@ -67,11 +64,11 @@ func (j *Judge) elementPath(c event.Category) string {
 		return ""
 	}
 	parts := []string{j.object.source}
-	if j.element.base != "" {
-		parts = append(parts, j.element.base)
+	if base := j.pod.place(); base != "" {
+		parts = append(parts, base)
 	}
-	if j.element.list != "" {
-		parts = append(parts, fmt.Sprintf("%s[%d]", j.element.list, j.element.number))
+	if list := j.element.list; list != noList {
+		parts = append(parts, fmt.Sprintf("%s[%d]", recordLists[list], j.element.number))
 	}
 	return strings.Join(parts, ".")
 }

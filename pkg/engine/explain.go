@@ -94,8 +94,8 @@ func (j *Judge) whyNoRecords(r *rule) string {
 // explain records how the rule fares on the current record.
 func (j *Judge) explain(r *rule, result tri) {
 	e := ExplainedRecord{
-		Category: string(r.category), Path: j.elementPath(r.category), Name: clip(j.element.name), Result: result.String(),
-		Controlled: result == yes && r.skipControlled && r.category != event.Request && j.object.controlled,
+		Category: string(r.category), Path: j.elementPath(r.category), Name: clip(j.elementName()), Result: result.String(),
+		Controlled: result == yes && r.skipControlled && r.category != event.Request && j.isControlled(),
 		Selections: j.explainSelections(&r.program),
 	}
 	decided := j.level(r)

@@ -1,31 +1,45 @@
 package engine
 
-import "strings"
+import "bytes"
 
 // image is a container image reference, taken apart.
 type image struct {
-	registry, repository, tag, digest string
+	registry, repository, tag, digest []byte
 }
+
+var (
+	dockerHub      = []byte("docker.io")
+	dockerHubIndex = []byte("index.docker.io")
+	dockerLibrary  = []byte("library/")
+	localhost      = []byte("localhost")
+)
 
 // parseImage takes a reference apart as container runtimes do: the first part is a registry if it holds a dot
 // or a colon or is localhost; without one the registry is docker.io, where a single name is below library/.
-func parseImage(ref string) image {
-	var i image
-	ref, i.digest, _ = strings.Cut(ref, "@")
-	if colon := strings.LastIndexByte(ref, ':'); colon > strings.LastIndexByte(ref, '/') {
+// The parts lie in the reference or in the arena.
+func (j *Judge) parseImage(ref []byte) (i image) {
+	ref, i.digest, _ = bytes.Cut(ref, []byte{'@'})
+	if colon := bytes.LastIndexByte(ref, ':'); colon > bytes.LastIndexByte(ref, '/') {
 		ref, i.tag = ref[:colon], ref[colon+1:]
 	}
-	first, rest, ok := strings.Cut(ref, "/")
-	if ok && (strings.ContainsAny(first, ".:") || first == "localhost") {
-		i.registry, i.repository = strings.ToLower(first), rest
-	} else {
-		i.registry, i.repository = "docker.io", ref
+	i.registry, i.repository = dockerHub, ref
+	if first, rest, ok := bytes.Cut(ref, []byte{'/'}); ok && (bytes.ContainsAny(first, ".:") || bytes.Equal(first, localhost)) {
+		i.registry, i.repository = j.lower(first), rest
 	}
-	if i.registry == "index.docker.io" {
-		i.registry = "docker.io"
+	if bytes.Equal(i.registry, dockerHubIndex) {
+		i.registry = dockerHub
 	}
-	if i.registry == "docker.io" && !strings.Contains(i.repository, "/") {
-		i.repository = "library/" + i.repository
+	if bytes.Equal(i.registry, dockerHub) && bytes.IndexByte(i.repository, '/') < 0 {
+		i.repository = j.join(dockerLibrary, i.repository)
 	}
 	return i
+}
+
+// join writes texts one behind the other into the arena.
+func (j *Judge) join(texts ...[]byte) []byte {
+	start := len(j.arena)
+	for _, t := range texts {
+		j.arena = append(j.arena, t...)
+	}
+	return j.arena[start:len(j.arena):len(j.arena)]
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
@@ -29,7 +28,8 @@ type Judge struct {
 	after        []int16         // guesses of the tries' nodes, see edge
 	refusers     []int32         // by rule, see refused
 	memos        []memo
-	described    sigma.Level // see DescribeFrom
+	described    sigma.Level     // see DescribeFrom
+	searched     []regexpVerdict // see matches
 	key          []byte
 
 	doc        span
@@ -43,9 +43,11 @@ type Judge struct {
 	unsure     bool // so, or something was inferred: what an item says does not follow from its field alone
 	scanned    [2]bool
 
-	object  object  // what the derived records are made of
-	element element // the current one
-	pod     podSpec // that the current element belongs to
+	object  object         // what the derived records are made of
+	element element        // the current one
+	pod     podSpec        // that the current element belongs to
+	derived derivedScratch // of the three
+	taken   [parts]uint32  // by part, the generation that it was taken for
 	pending []pendingMatch
 	unknown string // the field that last made a condition unknown
 	verdict *Verdict
@@ -65,6 +67,8 @@ func (s *Set) NewJudge() *Judge {
 		after:        make([]int16, s.guesses),
 		refusers:     make([]int32, len(s.rules)),
 		memos:        make([]memo, len(s.memos)),
+		derived:      newDerivedScratch(len(s.index.early)),
+		searched:     make([]regexpVerdict, searchedTexts),
 	}
 	for i := range j.slots {
 		j.slots[i].scope = s.slots[i].scope
@@ -161,12 +165,11 @@ func (b ruleSet) empty() bool {
 // judgeRequest evaluates the rules on the request itself.
 func (j *Judge) judgeRequest() {
 	j.element = element{category: event.Request}
-	j.evaluateCategory(event.Request)
+	j.evaluateRules(j.set.index.category[event.Request])
 }
 
-// evaluateCategory evaluates the rules of one record kind on the current record.
-func (j *Judge) evaluateCategory(c event.Category) {
-	of := j.set.index.category[c]
+// evaluateRules evaluates the candidates of a set on the current record.
+func (j *Judge) evaluateRules(of ruleSet) {
 	for next := 0; next < len(j.set.rules); {
 		next = j.evaluateFrom(of, next)
 	}
@@ -216,11 +219,6 @@ func (j *Judge) refused(i int, r *rule) bool {
 		}
 	}
 	return false
-}
-
-// refusedByEvent is true if an item on the event itself, which holds for every record of it, refuses the rule.
-func (j *Judge) refusedByEvent(r *rule) bool {
-	return slices.ContainsFunc(r.demands, func(p int32) bool { return j.set.preds[p].scope == eventScope && j.test(p) == no })
 }
 
 // scanBodies fills the slots inside the bodies that r looks into by path.

@@ -9,7 +9,7 @@ import (
 
 // matched handles a true condition: controlled workloads, exceptions, the level, the evidence.
 func (j *Judge) matched(i int, r *rule) {
-	if r.skipControlled && r.category != event.Request && j.object.controlled {
+	if r.skipControlled && r.category != event.Request && j.isControlled() {
 		j.verdict.addControlled(r.source.Key())
 		return
 	}

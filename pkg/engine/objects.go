@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"math/bits"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -18,85 +19,88 @@ type object struct {
 	// request is the request body beside a response body: what is not in it, admission put in.
 	request span
 
-	kind           string
+	resource       []byte
+	workload       *workloadKind // of the resource, nil if it is none of the built-in ones
+	kind           []byte
 	metadata, spec span // of body
-	owner          span // the controlling ownerReference
-	controlled     bool
 }
 
-// memberKeys are the members of a body that every derived record needs.
+// memberKeys are the members that a body and a pod template are read for.
 var memberKeys = []string{"kind", "metadata", "spec"}
 
 // element is one derived record.
 type element struct {
 	category event.Category
-	base     string // path of the object that holds it, below the body: "spec.template.spec"
-	list     string // the list that it is an element of, "" for the pod itself
+	list     int // the number in recordLists of the list that it is an element of, noList for the pod itself
 	number   int
 	value    span
-	name     []byte
-	injected bool
 }
 
-// places are where the built-in workload resources keep their pod template; the path of the pod spec is that
-// of the template and "spec".
-var places = map[string]struct {
-	kind     string
-	template []string
-}{
-	"pods":                   {"Pod", nil},
-	"deployments":            {"Deployment", []string{"spec", "template"}},
-	"daemonsets":             {"DaemonSet", []string{"spec", "template"}},
-	"statefulsets":           {"StatefulSet", []string{"spec", "template"}},
-	"replicasets":            {"ReplicaSet", []string{"spec", "template"}},
-	"replicationcontrollers": {"ReplicationController", []string{"spec", "template"}},
-	"jobs":                   {"Job", []string{"spec", "template"}},
-	"cronjobs":               {"CronJob", []string{"spec", "jobTemplate", "spec", "template"}},
-	"podtemplates":           {"PodTemplate", []string{"template"}},
-}
-
-// controllers are the built-in controllers by the kind whose objects they own, with the API groups of that
-// kind. Source: kubernetes/kubernetes cmd/kube-controller-manager, names of the service accounts.
-var controllers = map[string]struct {
-	account string
-	group   string
-}{
-	"ReplicaSet":            {"replicaset-controller", "apps"},
-	"Deployment":            {"deployment-controller", "apps"},
-	"DaemonSet":             {"daemon-set-controller", "apps"},
-	"StatefulSet":           {"statefulset-controller", "apps"},
-	"Job":                   {"job-controller", "batch"},
-	"CronJob":               {"cronjob-controller", "batch"},
-	"ReplicationController": {"replication-controller", ""},
-}
+// recordLists are the lists whose elements have records of their own; the first four are lists of a pod spec.
+var recordLists = [...]string{"containers", "initContainers", "ephemeralContainers", "volumes", "subjects", "rules"}
 
 const (
-	controllerPrefix  = "system:serviceaccount:kube-system:"
-	controllerManager = "system:kube-controller-manager" // without --use-service-account-credentials
+	noList = iota - 1
+	containersList
+	initContainersList
+	ephemeralContainersList
+	volumesList
+	subjectsList
+	rulesList
+	podLists = subjectsList // how many
 )
+
+// workloadKind is a built-in workload resource.
+type workloadKind struct {
+	resource string
+	kind     []byte
+	spec     [][]byte // where it keeps its pod spec
+}
+
+var workloadKinds = []workloadKind{
+	newWorkloadKind("pods", "Pod", "spec"),
+	newWorkloadKind("deployments", "Deployment", "spec.template.spec"),
+	newWorkloadKind("daemonsets", "DaemonSet", "spec.template.spec"),
+	newWorkloadKind("statefulsets", "StatefulSet", "spec.template.spec"),
+	newWorkloadKind("replicasets", "ReplicaSet", "spec.template.spec"),
+	newWorkloadKind("replicationcontrollers", "ReplicationController", "spec.template.spec"),
+	newWorkloadKind("jobs", "Job", "spec.template.spec"),
+	newWorkloadKind("cronjobs", "CronJob", "spec.jobTemplate.spec.template.spec"),
+	newWorkloadKind("podtemplates", "PodTemplate", "template.spec"),
+}
+
+func newWorkloadKind(resource, kind, spec string) workloadKind {
+	return workloadKind{resource, []byte(kind), bytes.Split([]byte(spec), []byte{'.'})}
+}
 
 // judgeElements makes the derived records of the event, if rules want any, and evaluates those rules.
 func (j *Judge) judgeElements() {
 	if !j.wantElements() {
 		return
 	}
-	name := j.textOf(j.members[refResource])
-	holder := holds(name, j.textOf(j.members[refGroup]))
+	resource := j.textOf(j.members[refResource])
+	holder := holds(resource, j.textOf(j.members[refGroup]))
 	if holder == holdsNothing {
 		return
 	}
-	resource := string(name)
-	if !j.chooseBody(resource, holder) {
+	j.object = object{resource: resource}
+	if holder == holdsPodSpec {
+		j.object.workload = &workloadKinds[workloadNames.find(resource)]
+	}
+	if !j.anyLive() {
+		return
+	}
+	if !j.chooseBody() {
 		j.noBody(holder)
 		return
 	}
 	switch holder {
 	case holdsSubjects:
-		j.judgeSubjects()
+		j.judgeList(event.Subject, subjectsList)
 	case holdsPolicy:
-		j.judgePolicyRules()
+		j.judgeList(event.PolicyRule, rulesList)
 	case holdsPodSpec:
-		j.judgeWorkload(resource)
+		j.judgeWorkload()
 	default:
 		j.searchPodSpecs()
 	}
@@ -143,15 +147,15 @@ type groupKind uint8
 const (
 	customGroup   groupKind = iota // pod specs are searched for
 	builtinGroup                   // nothing
-	workloadGroup                  // the names of places mean the built-in kinds, the others hold nothing
+	workloadGroup                  // the names of workloadKinds mean the built-in kinds, the others hold nothing
 	rbacGroup                      // roles and bindings are RBAC's
 	rbacOpenShift                  // the same, and the others are custom kinds
 )
 
 var (
-	groupNames literals
-	groupKinds []groupKind // by the number in groupNames
-	placeNames literals    // the keys of places
+	groupNames    literals
+	groupKinds    []groupKind // by the number in groupNames
+	workloadNames literals    // with the numbers of workloadKinds
 )
 
 func init() {
@@ -171,11 +175,11 @@ func init() {
 			groupKinds = append(groupKinds, kind)
 		}
 	}
-	for resource := range places {
-		placeNames.add(resource)
+	for i := range workloadKinds {
+		workloadNames.add(workloadKinds[i].resource)
 	}
 	groupNames.freeze()
-	placeNames.freeze()
+	workloadNames.freeze()
 }
 
 func holds(resource, group []byte) holding {
@@ -186,7 +190,7 @@ func holds(resource, group []byte) holding {
 	switch {
 	case len(resource) == 0:
 		return holdsNothing
-	case kind == workloadGroup && placeNames.find(resource) >= 0:
+	case kind == workloadGroup && workloadNames.find(resource) >= 0:
 		return holdsPodSpec
 	case kind == rbacGroup || kind == rbacOpenShift:
 		switch string(resource) {
@@ -218,9 +222,7 @@ func (j *Judge) noBody(h holding) {
 	for _, c := range categoriesOf[h] {
 		for w, of := range j.set.index.category[c] {
 			for rest := of & j.words[w]; rest != 0; rest &= rest - 1 {
-				if r := &j.set.rules[w*64+bits.TrailingZeros64(rest)]; !j.refusedByEvent(r) {
-					j.verdict.addBlind(r.source.Key(), "requestObject")
-				}
+				j.verdict.addBlind(j.set.rules[w*64+bits.TrailingZeros64(rest)].source.Key(), "requestObject")
 			}
 		}
 	}
@@ -228,99 +230,62 @@ func (j *Judge) noBody(h holding) {
 
 // chooseBody picks the body that the derived records are read from: the response object if it is an object of
 // the requested kind, else the request object.
-func (j *Judge) chooseBody(resource string, h holding) bool {
+func (j *Judge) chooseBody() bool {
 	request, response := j.tops[topRequest], j.tops[topResponse]
 	patching := string(j.tops[topVerb].text()) == "patch"
 	o := &j.object
-	*o = object{}
 	cut := j.env.Truncated && j.complete&(1<<topResponse) == 0
-	if isKind(response, resource, h) && !(cut && isKind(request, resource, h) && !patching) {
-		*o = object{body: response, top: topResponse, source: "responseObject", partial: cut || j.isMissing("responseObject"), request: request}
+	if o.isKind(response) && !(cut && o.isKind(request) && !patching) {
+		o.body, o.top, o.source, o.request = response, topResponse, "responseObject", request
+		o.partial = cut || j.isMissing("responseObject")
 		if patching {
 			o.patch, o.request = request, span{}
 		}
 		if j.isMissing("requestObject") {
 			o.patch, o.request = span{}, span{} // there is a part of it at most
 		}
-	} else {
-		if patching && request.isArray() {
-			request = j.fromJSONPatch(request)
-		}
-		if !request.isObject() || !patching && !isKind(request, resource, h) {
-			return false
-		}
-		*o = object{body: request, top: topRequest, source: "requestObject",
-			partial: patching || j.env.Truncated && j.complete&(1<<topRequest) == 0 || j.isMissing("requestObject")}
+		j.openBody()
+		return true
 	}
-	var members [3]span
-	o.body.pick(memberKeys, members[:])
-	o.kind, o.metadata, o.spec = string(members[0].text()), members[1], members[2]
-	o.owner = controllingOwner(o.metadata)
-	if o.kind == "" {
-		o.kind = places[resource].kind
+	if patching && request.isArray() {
+		request = j.fromJSONPatch(request)
 	}
-	if o.kind == "" {
-		o.kind = resource
+	if !request.isObject() || !patching && !o.isKind(request) {
+		return false
 	}
-	o.controlled = j.isControlled(o)
+	o.body, o.top, o.source = request, topRequest, "requestObject"
+	o.partial = patching || j.env.Truncated && j.complete&(1<<topRequest) == 0 || j.isMissing("requestObject")
+	j.openBody()
 	return true
 }
 
+// openBody finds what the derived records need of the chosen body.
+func (j *Judge) openBody() {
+	o := &j.object
+	var members [3]span
+	o.body.pick(memberKeys, members[:])
+	o.metadata, o.spec = members[1], members[2]
+	if o.kind = j.textOf(members[0]); len(o.kind) > 0 {
+		return
+	}
+	if i := workloadNames.find(o.resource); i >= 0 {
+		o.kind = workloadKinds[i].kind
+	} else {
+		o.kind = o.resource
+	}
+}
+
 // isKind is true for an object that can be of the requested resource: no Status, Table, list or options.
-func isKind(body span, resource string, h holding) bool {
+func (o *object) isKind(body span) bool {
 	if !body.isObject() {
 		return false
 	}
-	kind := string(body.get("kind").text())
-	switch kind {
+	kind := body.get("kind").text()
+	switch string(kind) {
 	case "":
 		return true
 	case "Status", "Table", "DeleteOptions", "PartialObjectMetadata":
 		return false
 	}
-	if h == holdsPodSpec {
-		return kind == places[resource].kind
-	}
-	return true
-}
-
-// isControlled is true for an object that the built-in controller of its owner's kind wrote, and for that
-// controller's writes to its own kind. It rests on the authenticated identity, never on the user agent.
-func (j *Judge) isControlled(o *object) bool {
-	if !j.members[impersonatedName].none() {
-		return false
-	}
-	user := string(j.textOf(j.members[userName]))
-	if c, ok := controllers[o.kind]; ok && isController(user, c.account) && string(j.tops[topVerb].text()) != "create" {
-		return true
-	}
-	c, ok := controllers[string(o.owner.get("kind").text())]
-	return ok && isController(user, c.account) && groupOf(string(o.owner.get("apiVersion").text())) == c.group
-}
-
-func isController(user, account string) bool {
-	return user == controllerPrefix+account || user == controllerManager
-}
-
-func groupOf(apiVersion string) string {
-	for i := range len(apiVersion) {
-		if apiVersion[i] == '/' {
-			return apiVersion[:i]
-		}
-	}
-	return ""
-}
-
-// controllingOwner gives the ownerReference with controller: true.
-func controllingOwner(metadata span) span {
-	refs := metadata.get("ownerReferences")
-	if !refs.isArray() {
-		return span{}
-	}
-	for c := open(refs); c.element(); {
-		if ref := c.value(); ref.get("controller").isTrue() {
-			return ref
-		}
-	}
-	return span{}
+	return o.workload == nil || bytes.Equal(kind, o.workload.kind)
 }

@@ -5,38 +5,69 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
 // operation is one step of a JSON Patch (RFC 6902).
 type operation struct {
-	op    string
-	path  []string // unescaped reference tokens
+	op    []byte
+	path  [][]byte // unescaped reference tokens
 	value span
 }
 
-// operations reads a JSON Patch; steps that are none are left out. A test changes nothing and is left out too.
-func operations(patch span) []operation {
-	var all []operation
+// places is true for a step that puts a value somewhere.
+func (o *operation) places() bool {
+	return (string(o.op) == "add" || string(o.op) == "replace") && !o.value.none() && len(o.path) <= maxPatchDepth
+}
+
+// operations reads the JSON Patch of the current event, once; steps that are none are left out. A test changes nothing
+// and is left out too.
+func (j *Judge) operations(patch span) []operation {
+	d := &j.derived
+	if !j.take(operationsPart, eventScope) {
+		return d.operations
+	}
+	d.operations, d.tokens = d.operations[:0], d.tokens[:0]
 	if !patch.isArray() {
 		return nil
 	}
 	for c := open(patch); c.element(); {
-		step := c.value()
-		pointer := string(step.get("path").text())
-		op := string(step.get("op").text())
-		if !strings.HasPrefix(pointer, "/") || op == "" || op == "test" {
+		var members [3]span
+		c.value().pick(operationKeys, members[:])
+		op, pointer := j.textOf(members[0]), j.textOf(members[1])
+		if len(pointer) == 0 || pointer[0] != '/' || len(op) == 0 || string(op) == "test" {
 			continue
 		}
-		tokens := strings.Split(pointer[1:], "/")
-		for i, t := range tokens {
-			tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+		first := len(d.tokens)
+		for rest, more := pointer[1:], true; more; {
+			var token []byte
+			token, rest, more = bytes.Cut(rest, []byte{'/'})
+			d.tokens = append(d.tokens, j.unescapeToken(token))
 		}
-		all = append(all, operation{op, tokens, step.get("value")})
+		d.operations = append(d.operations, operation{op, d.tokens[first:len(d.tokens):len(d.tokens)], members[2]})
 	}
-	return all
+	return d.operations
+}
+
+var operationKeys = []string{"op", "path", "value"}
+
+// unescapeToken undoes the escapes of a reference token: ~1 for a slash, ~0 for a tilde.
+func (j *Judge) unescapeToken(token []byte) []byte {
+	if bytes.IndexByte(token, '~') < 0 {
+		return token
+	}
+	start := len(j.arena)
+	for i := 0; i < len(token); i++ {
+		c := token[i]
+		if c == '~' && i+1 < len(token) && token[i+1]-'0' <= 1 {
+			i++
+			c = "~/"[token[i]-'0']
+		}
+		j.arena = append(j.arena, c)
+	}
+	return j.arena[start:len(j.arena):len(j.arena)]
 }
 
 const (
@@ -44,12 +75,18 @@ const (
 	maxPatchDepth = 64
 )
 
+// isPlaceInList is true for a token that placeAt makes a list of.
+func isPlaceInList(token []byte) bool {
+	number, err := strconv.Atoi(string(token))
+	return string(token) == "-" || err == nil && number >= 0
+}
+
 // fromJSONPatch builds the object that a JSON Patch describes as far as it says: what it adds and replaces, at
 // its place. The list of an element that is named by number is filled up with empty objects.
 func (j *Judge) fromJSONPatch(patch span) span {
 	var root any
-	for _, o := range operations(patch) {
-		if (o.op != "add" && o.op != "replace") || o.value.none() || len(o.path) > maxPatchDepth {
+	for _, o := range j.operations(patch) {
+		if !o.places() {
 			continue
 		}
 		var value any
@@ -70,12 +107,13 @@ func (j *Judge) fromJSONPatch(patch span) span {
 }
 
 // placeAt puts value at the path below at and returns the new at.
-func placeAt(at any, path []string, value any) any {
+func placeAt(at any, path [][]byte, value any) any {
 	if len(path) == 0 {
 		return value
 	}
-	token := path[0]
-	if number, err := strconv.Atoi(token); token == "-" || err == nil && number >= 0 {
+	token := string(path[0])
+	if isPlaceInList(path[0]) {
+		number, _ := strconv.Atoi(token)
 		list, ok := at.([]any)
 		if !ok && at != nil {
 			return at
@@ -104,20 +142,37 @@ func placeAt(at any, path []string, value any) any {
 	return object
 }
 
-// patches is true if the patch of the current object names one of the keys below the path at.
-func (j *Judge) patches(at []string, keys ...string) bool {
+// touched is true unless a patch left the current record alone.
+func (j *Judge) touched() bool {
+	switch j.element.category {
+	case event.Pod:
+		return j.podTouched()
+	case event.Container:
+		return j.listTouched()
+	case event.Volume:
+		return j.listTouched() || j.mountTouched()
+	case event.Subject:
+		return j.patches("subjects", "roleRef")
+	}
+	return j.patches("rules", "aggregationRule")
+}
+
+// patches is true unless there is a patch of the current object that names none of its keys.
+func (j *Judge) patches(keys ...string) bool {
 	patch := j.object.patch
+	if patch.none() {
+		return true
+	}
 	if patch.isArray() {
-		for _, o := range operations(patch) {
-			if overlaps(o.path, at) && (len(o.path) <= len(at) || slices.Contains(keys, o.path[len(at)])) {
+		for _, o := range j.operations(patch) {
+			if slices.Contains(keys, string(o.path[0])) {
 				return true
 			}
 		}
 		return false
 	}
-	holder := patch.at(at...)
 	for _, k := range keys {
-		if !holder.get(k).none() {
+		if !patch.get(k).none() {
 			return true
 		}
 	}
@@ -126,31 +181,29 @@ func (j *Judge) patches(at []string, keys ...string) bool {
 
 // overlaps is true if an operation's path leads to the spec, or begins like its path. In a list that holds the
 // spec any element is taken for its own: operations before this one may have moved it.
-func (p *podSpec) overlaps(path []string) bool {
+func (p *podSpec) overlaps(path [][]byte) bool {
 	for i := range min(len(path), len(p.at)) {
-		if path[i] != p.at[i] && (p.list < 0 || i < p.list || !isIndex(path[i]) || !isIndex(p.at[i])) {
+		if !bytes.Equal(path[i], p.at[i]) && (p.list < 0 || i < p.list || !isIndex(path[i]) || !isIndex(p.at[i])) {
 			return false
 		}
 	}
 	return true
 }
 
-func isIndex(token string) bool {
-	_, err := strconv.Atoi(token)
-	return err == nil || token == "-"
-}
+func isIndex(token []byte) bool { return isNumber(token) || string(token) == "-" }
 
-// overlaps is true if one path is the start of the other.
-func overlaps(a, b []string) bool {
-	n := min(len(a), len(b))
-	return slices.Equal(a[:n], b[:n])
+// podList gives the number of a list of a pod spec whose elements have records of their own, or noList.
+func podList(key []byte) int {
+	for i, list := range recordLists[:podLists] {
+		if string(key) == list {
+			return i
+		}
+	}
+	return noList
 }
-
-// lists of a pod spec whose elements have records of their own.
-var elementLists = []string{"containers", "initContainers", "ephemeralContainers", "volumes"}
 
 // podTouched is true unless a patch left the pod's own fields alone.
-func (j *Judge) podTouched(p *podSpec) bool {
+func (j *Judge) podTouched() bool {
 	if j.ephemeral() {
 		return false
 	}
@@ -158,9 +211,10 @@ func (j *Judge) podTouched(p *podSpec) bool {
 	if patch.none() {
 		return true
 	}
+	p := j.counterparts()
 	if patch.isArray() {
-		for _, o := range operations(patch) {
-			if p.overlaps(o.path) && (len(o.path) <= len(p.at) || !slices.Contains(elementLists, o.path[len(p.at)])) {
+		for _, o := range j.operations(patch) {
+			if p.overlaps(o.path) && (len(o.path) <= len(p.at) || podList(o.path[len(p.at)]) == noList) {
 				return true
 			}
 		}
@@ -178,7 +232,7 @@ func (j *Judge) podTouched(p *podSpec) bool {
 			return false
 		}
 		c.value()
-		if !slices.Contains(elementLists, string(key)) && !strings.HasPrefix(string(key), "$") {
+		if podList(key) == noList && (len(key) == 0 || key[0] != '$') {
 			return true
 		}
 	}
@@ -189,25 +243,27 @@ func (j *Judge) ephemeral() bool {
 	return string(j.subresource()) == "ephemeralcontainers"
 }
 
-// listTouched is true unless a patch left the named element of a list alone.
-func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bool {
-	if j.ephemeral() && list != "ephemeralContainers" {
+// listTouched is true unless a patch left the current element of a list alone.
+func (j *Judge) listTouched() bool {
+	list := j.element.list
+	if j.ephemeral() && list != ephemeralContainersList {
 		return false
 	}
 	patch := j.object.patch
 	if patch.none() {
 		return true
 	}
+	p := j.counterparts()
 	if patch.isArray() {
-		return p.touchedByOperation(patch, list, number)
+		return j.touchedByOperation(patch)
 	}
 	if p.list >= 0 {
 		return p.unlocated(patch)
 	}
-	if list != "volumes" && !p.patch.get("securityContext").none() {
+	if list != volumesList && !p.patch.get("securityContext").none() {
 		return true // containers inherit it
 	}
-	v := named(p.patch.get(list), name)
+	v := named(p.patch.get(recordLists[list]), j.elementName())
 	if v.none() {
 		return false
 	}
@@ -224,19 +280,20 @@ func (j *Judge) listTouched(p *podSpec, list string, name []byte, number int) bo
 	}
 }
 
-// touchedByOperation is true if a JSON Patch changes an element of a list of the spec, or the security context
+// touchedByOperation is true if a JSON Patch changes the current element of a list of the spec, or the security context
 // that containers inherit.
-func (p *podSpec) touchedByOperation(patch span, list string, number int) bool {
-	for _, o := range operations(patch) {
+func (j *Judge) touchedByOperation(patch span) bool {
+	p, list := &j.pod, j.element.list
+	for _, o := range j.operations(patch) {
 		if !p.overlaps(o.path) {
 			continue
 		}
 		below := o.path[min(len(p.at), len(o.path)):]
 		switch {
-		case len(below) == 0 || below[0] == "securityContext" && list != "volumes":
+		case len(below) == 0 || string(below[0]) == "securityContext" && list != volumesList:
 			return true
-		case below[0] != list:
-		case len(below) == 1 || below[1] == "-" || below[1] == strconv.Itoa(number):
+		case podList(below[0]) != list:
+		case len(below) == 1 || string(below[1]) == "-" || bytes.Equal(below[1], j.decimal(j.element.number)):
 			return true
 		}
 	}
@@ -244,10 +301,14 @@ func (p *podSpec) touchedByOperation(patch span, list string, number int) bool {
 }
 
 // mountsByOperation is true if a JSON Patch changes the mounts of a volume, or may.
-func (p *podSpec) mountsByOperation(patch span, volume []byte) bool {
-	for _, o := range operations(patch) {
+func (j *Judge) mountsByOperation(patch span, volume []byte) bool {
+	p := &j.pod
+	for _, o := range j.operations(patch) {
 		below := o.path[min(len(p.at), len(o.path)):]
-		if !p.overlaps(o.path) || len(below) == 0 || below[0] == "volumes" || !slices.Contains(elementLists, below[0]) {
+		if !p.overlaps(o.path) || len(below) == 0 {
+			continue
+		}
+		if list := podList(below[0]); list == noList || list == volumesList {
 			continue
 		}
 		switch {
@@ -255,7 +316,7 @@ func (p *podSpec) mountsByOperation(patch span, volume []byte) bool {
 			if mounts(o.value, volume) {
 				return true
 			}
-		case below[2] != "volumeMounts":
+		case string(below[2]) != "volumeMounts":
 		case len(below) != 4: // all mounts, or a part of one
 			return true
 		case string(o.value.get("name").text()) == string(volume):
@@ -277,17 +338,35 @@ func mounts(containers span, volume []byte) bool {
 	return hasNamed(containers.get("volumeMounts"), volume)
 }
 
-// mountTouched is true if a patch changes the mounts of a volume.
-func (j *Judge) mountTouched(p *podSpec, volume []byte) bool {
-	touched := j.object.patch.isArray() && p.mountsByOperation(j.object.patch, volume)
-	if p.patch.isObject() {
-		eachMount(p.patch, volume, func(_, _ span) { touched = true })
+// mountTouched is true if a patch changes the mounts of the current volume.
+func (j *Judge) mountTouched() bool {
+	p, volume := j.counterparts(), j.elementName()
+	if patch := j.object.patch; patch.isArray() && j.mountsByOperation(patch, volume) {
+		return true
 	}
-	if j.ephemeral() && j.object.patch.none() {
-		// The whole pod is written, and only ephemeral containers can be new in it.
-		eachMount(p.spec, volume, func(container, _ span) {
-			touched = touched || hasNamed(p.spec.get("ephemeralContainers"), container.get("name").text())
-		})
+	for _, m := range j.patchedMounts() {
+		if bytes.Equal(m.volume, volume) {
+			return true
+		}
 	}
-	return touched
+	if !j.ephemeral() || !j.object.patch.none() {
+		return false
+	}
+	// The whole pod is written, and only ephemeral containers can be new in it.
+	for _, m := range j.mounts() {
+		if bytes.Equal(m.volume, volume) && hasNamed(p.lists[ephemeralContainersList], m.container.get("name").text()) {
+			return true
+		}
+	}
+	return false
+}
+
+// patchedMounts are the mounts that a merge patch writes into the current pod spec.
+func (j *Judge) patchedMounts() []mount {
+	if j.take(patchedMountsPart, objectScope) {
+		var lists [podLists]span
+		j.counterparts().patch.pick(recordLists[:podLists], lists[:])
+		j.derived.patched = j.appendMounts(j.derived.patched[:0], &lists)
+	}
+	return j.derived.patched
 }

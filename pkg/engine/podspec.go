@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"slices"
+	"bytes"
 	"strconv"
 	"strings"
 )
@@ -13,52 +13,56 @@ const (
 
 // podSpec is a pod spec with its counterparts in the patch and in the request.
 type podSpec struct {
-	spec, meta     span
-	patch, request span
+	spec, meta span
+	lists      [podLists]span
 	// at is where the spec stands, below the body: keys, and decimal indexes of lists.
-	at []string
+	at [][]byte
 	// list is how much of at leads to the first list, -1 if none does. What stands in a list has another
 	// number, or none, in a patch: there its counterpart is not known.
 	list int
-	base string // at, as people write it
+
+	located        bool // patch and request are known
+	patch, request span
 }
 
-// specPaths are the places of the built-in kinds' pod specs, made once.
-var specPaths = func() map[string][]string {
-	paths := make(map[string][]string)
-	for resource, p := range places {
-		paths[resource] = append(slices.Clone(p.template), "spec")
+// counterparts is the current pod spec, with its patch and its request.
+func (j *Judge) counterparts() *podSpec {
+	p := &j.pod
+	if !p.located {
+		p.located, p.patch, p.request = true, j.object.patch.follow(p.at), j.object.request.follow(p.at)
 	}
-	return paths
-}()
+	return p
+}
 
 // place writes the path of the spec as people do: spec.groups[0].template.spec.
 func (p *podSpec) place() string {
-	if p.list < 0 {
-		return strings.Join(p.at, ".")
-	}
 	var b strings.Builder
 	for i, step := range p.at {
-		switch _, err := strconv.Atoi(step); {
-		case err == nil && i >= p.list:
-			b.WriteString("[" + step + "]")
+		switch {
+		case p.list >= 0 && i >= p.list && isNumber(step):
+			b.WriteString("[" + string(step) + "]")
 		case i > 0:
-			b.WriteString("." + step)
+			b.WriteString("." + string(step))
 		default:
-			b.WriteString(step)
+			b.Write(step)
 		}
 	}
 	return b.String()
 }
 
+func isNumber(step []byte) bool {
+	_, err := strconv.Atoi(string(step))
+	return err == nil
+}
+
 // follow goes along keys of objects and numbers of lists.
-func (s span) follow(steps []string) span {
+func (s span) follow(steps [][]byte) span {
 	for _, step := range steps {
 		if !s.isArray() {
-			s = s.get(step)
+			s = s.get(string(step))
 			continue
 		}
-		number, err := strconv.Atoi(step)
+		number, err := strconv.Atoi(string(step))
 		if err != nil {
 			return span{}
 		}
@@ -77,52 +81,83 @@ func (s span) follow(steps []string) span {
 // unlocated reports whether a merge patch leaves open what it does to the spec: it writes the list that the spec
 // stands in.
 func (p *podSpec) unlocated(patch span) bool {
-	return p.list >= 0 && !patch.at(p.at[:p.list]...).none()
+	if p.list < 0 {
+		return false
+	}
+	for _, key := range p.at[:p.list] {
+		patch = patch.get(string(key))
+	}
+	return !patch.none()
 }
 
-// searchPodSpecs looks for pod specs in a custom kind: objects with a list of containers.
+// search is a walk through a custom kind for pod specs: objects with a list of containers.
+type search struct {
+	at    [][]byte // keys, and decimal indexes of lists
+	found int
+}
+
+var containersKey = []byte(`"containers"`)
+
+// searchPodSpecs judges the pod specs in a custom kind.
 func (j *Judge) searchPodSpecs() {
-	found := 0
-	var walk func(v, meta span, at []string, list int)
-	walk = func(v, meta span, at []string, list int) {
-		if !v.isObject() || len(at) > maxSearchDepth || found >= maxPodSpecs {
+	body := j.object.body
+	// Most custom kinds hold none, and most bodies are written without escapes.
+	if !body.x.Escaped(body.from, body.to) && !bytes.Contains(body.bytes(), containersKey) {
+		return
+	}
+	s := search{at: j.derived.steps[:0]}
+	j.searchObject(&s, body, -1)
+	j.derived.steps = s.at[:0]
+}
+
+// searchObject judges the pod specs below v, which is none itself; list is that of podSpec.
+func (j *Judge) searchObject(s *search, v span, list int) {
+	depth := len(s.at)
+	for c := open(v); ; {
+		key, ok := c.key()
+		if !ok {
 			return
 		}
-		if len(at) > 0 && isPodSpec(v) {
-			found++
-			j.beginObject()
-			j.fillWorkload()
-			j.judgePodSpecIn(v, meta, at, list)
-			return
+		child := c.value()
+		if string(key) == "status" || string(key) == "metadata" {
+			continue
 		}
-		inner := v.get("metadata")
-		for c := open(v); ; {
-			key, ok := c.key()
-			if !ok {
-				return
-			}
-			child := c.value()
-			if string(key) == "status" || string(key) == "metadata" {
-				continue
-			}
-			below := append(slices.Clip(at), string(key))
-			if child.isObject() {
-				walk(child, inner, below, list)
-			}
-			if !child.isArray() {
-				continue
-			}
-			first := list
-			if first < 0 {
-				first = len(below)
-			}
+		s.at = append(s.at, key)
+		switch {
+		case child.isObject():
+			j.searchChild(s, child, v, list)
+		case child.isArray():
 			number := 0
 			for e := open(child); e.element(); number++ {
-				walk(e.value(), inner, append(slices.Clip(below), strconv.Itoa(number)), first)
+				if at := e.value(); at.isObject() {
+					s.at = append(s.at, j.decimal(number))
+					j.searchChild(s, at, v, firstList(list, depth+1))
+					s.at = s.at[:depth+1]
+				}
 			}
 		}
+		s.at = s.at[:depth]
 	}
-	walk(j.object.body, span{}, nil, -1)
+}
+
+// firstList is list, or depth if list says that there was none before.
+func firstList(list, depth int) int {
+	if list < 0 {
+		return depth
+	}
+	return list
+}
+
+// searchChild judges v, if it is a pod spec, or what lies below; its metadata are those of holder.
+func (j *Judge) searchChild(s *search, v, holder span, list int) {
+	switch {
+	case len(s.at) > maxSearchDepth || s.found >= maxPodSpecs:
+	case isPodSpec(v):
+		s.found++
+		j.judgePodSpec(v, holder.get("metadata"), s.at, list)
+	default:
+		j.searchObject(s, v, list)
+	}
 }
 
 // isPodSpec is true for an object with a list of containers, each an object with an image or a name.
@@ -139,29 +174,4 @@ func isPodSpec(v span) bool {
 		}
 	}
 	return n > 0
-}
-
-// judgePodSpec makes the records of a pod spec that no list leads to.
-func (j *Judge) judgePodSpec(spec, meta span, at []string) {
-	if spec.isObject() {
-		j.judgePodSpecIn(spec, meta, at, -1)
-	}
-}
-
-// judgePodSpecIn makes the pod's record and those of its containers and volumes. meta is the metadata of what
-// holds the spec.
-func (j *Judge) judgePodSpecIn(spec, meta span, at []string, list int) {
-	if !meta.none() && !j.set.podMetadata.root.leaf() {
-		j.captureClean(meta, j.set.podMetadata)
-	}
-	j.captureClean(spec, j.set.pod)
-	j.put(j.set.computed["workload.containers"], strconv.AppendInt(nil, int64(countContainers(spec)), 10), numberValue)
-	j.pod = podSpec{spec: spec, meta: meta, at: at, list: list}
-	p := &j.pod
-	p.patch, p.request, p.base = j.object.patch.follow(at), j.object.request.follow(at), p.place()
-	j.judgePod(p)
-	for _, list := range containerLists {
-		j.eachElement(spec, p.base, list.key, func(v span) { j.judgeContainer(p, v, list.key, list.kind) })
-	}
-	j.eachElement(spec, p.base, "volumes", func(v span) { j.judgeVolume(p, v) })
 }

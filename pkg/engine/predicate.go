@@ -40,6 +40,7 @@ type matcher struct {
 	null    bool
 	any     bool // the pattern "*"
 	items   []sigma.Value
+	number  int32 // among those of all predicates, for matches
 }
 
 // test works the predicate out for the current content of its slots, or recalls it.
@@ -158,11 +159,7 @@ func (j *Judge) fits(p *predicate, m *matcher, v *value) bool {
 	case sigma.OpMatch:
 		return j.equals(p, m, v)
 	case sigma.OpRegexp:
-		for i := range m.items {
-			if m.items[i].Regexp.Match(v.text) {
-				return true
-			}
-		}
+		return j.matches(m, v.text)
 	case sigma.OpCIDR:
 		if addr, ok := event.ParseAddrBytes(v.text); ok {
 			for i := range m.items {

@@ -26,7 +26,7 @@ var aliases = map[string][]string{
 var podSpecPaths = []string{"spec", "spec.template.spec", "spec.jobTemplate.spec.template.spec", "template.spec"}
 
 // containerLists are the lists of a pod spec that hold containers, with the value of container.type.
-var containerLists = []struct{ key, kind string }{
+var containerLists = [...]struct{ key, kind string }{
 	{"containers", "container"},
 	{"initContainers", "initContainer"},
 	{"ephemeralContainers", "ephemeralContainer"},
@@ -91,6 +91,7 @@ func (r *resolver) slot(c event.Category, path string) int32 {
 		info.derive = func(j *Judge, id int32) { j.deriveQuery(id, query) }
 	} else {
 		where.trie.add(where.below, id)
+		info.derive = where.capture
 	}
 	r.set.slots = append(r.set.slots, info)
 	return id
@@ -120,6 +121,8 @@ type place struct {
 	below string
 	scope scope
 	body  bool
+	// capture fills the slots of the trie on first use; nil where they are filled without being asked for.
+	capture func(*Judge, int32)
 }
 
 func (r *resolver) place(c event.Category, path string) place {
@@ -140,22 +143,23 @@ func (r *resolver) place(c event.Category, path string) place {
 func (r *resolver) elementPlace(c event.Category, path string) (place, bool) {
 	s := r.set
 	for _, p := range []struct {
-		prefix string
-		trie   *trie
-		scope  scope
+		prefix  string
+		trie    *trie
+		scope   scope
+		capture func(*Judge, int32)
 	}{
-		{"metadata", s.metadata, objectScope},
-		{"pod.metadata", s.podMetadata, objectScope},
-		{"pod", s.pod, objectScope},
-		{"container", s.container, elementScope},
-		{"volume", s.volume, elementScope},
-		{"subject", s.subject, elementScope},
-		{"roleRef", s.roleRef, objectScope},
-		{"rule", s.policyRule, elementScope},
+		{"metadata", s.metadata, objectScope, (*Judge).captureMetadata},
+		{"pod.metadata", s.podMetadata, objectScope, (*Judge).capturePodMetadata},
+		{"pod", s.pod, objectScope, (*Judge).capturePod},
+		{"container", s.container, elementScope, (*Judge).captureContainer},
+		{"volume", s.volume, elementScope, (*Judge).captureVolume},
+		{"subject", s.subject, elementScope, (*Judge).captureSubject},
+		{"roleRef", s.roleRef, objectScope, (*Judge).captureRoleRef},
+		{"rule", s.policyRule, elementScope, (*Judge).capturePolicyRule},
 	} {
 		below, ok := strings.CutPrefix(path, p.prefix+".")
 		if ok && applies(c, path) {
-			return place{space: p.prefix, trie: p.trie, below: below, scope: p.scope, body: true}, true
+			return place{space: p.prefix, trie: p.trie, below: below, scope: p.scope, body: true, capture: p.capture}, true
 		}
 	}
 	return place{}, false

@@ -31,6 +31,8 @@ type Set struct {
 	container, volume                 *trie
 	subject, roleRef, policyRule      *trie
 
+	inherited []inheritance // of containers, as far as rules read it
+
 	tagged   [len(event.Members) + 1]int // edges of the header's root by the tag that decoding leaves; the first is not used
 	guesses  int32                       // how many the nodes of all tries have
 	computed map[string]int32            // slots of derived fields, by path
@@ -53,8 +55,7 @@ type slotInfo struct {
 	body bool
 	// needs are the audit paths whose absence from the provider's form makes the value unknown.
 	needs []string
-	// derive works the value out on first use; nil for captured slots and for those that the element
-	// walk fills.
+	// derive works the value out on first use; nil for slots that are captured whenever their scope begins.
 	derive func(j *Judge, id int32)
 }
 
@@ -78,7 +79,7 @@ type rule struct {
 	// needsRequest and needsResponse are true if a selection looks into that body by its own path.
 	needsRequest, needsResponse bool
 	// demands are items of which none may be false for the rule to be true. Those that look into bodies by path are
-	// not among them: a rule that is refused by others never has the bodies read.
+	// not among them: a rule that is refused by others never has the bodies read. What holds longest comes first.
 	demands []int32
 }
 

@@ -133,8 +133,5 @@ func (n *node) connect(key string, to *node) *edge {
 	return &n.edges[len(n.edges)-1]
 }
 
-// leaf is true if nothing lies below n.
-func (n *node) leaf() bool { return len(n.edges) == 0 }
-
 // find gives the index of the edge for key, or -1.
 func (n *node) find(key []byte) int { return n.keys.find(key) }

@@ -1,0 +1,78 @@
+package engine
+
+import "bytes"
+
+// controllers are the built-in controllers by the kind whose objects they own, with the API groups of that
+// kind. Source: kubernetes/kubernetes cmd/kube-controller-manager, names of the service accounts.
+var controllers = map[string]struct {
+	account string
+	group   string
+}{
+	"ReplicaSet":            {"replicaset-controller", "apps"},
+	"Deployment":            {"deployment-controller", "apps"},
+	"DaemonSet":             {"daemon-set-controller", "apps"},
+	"StatefulSet":           {"statefulset-controller", "apps"},
+	"Job":                   {"job-controller", "batch"},
+	"CronJob":               {"cronjob-controller", "batch"},
+	"ReplicationController": {"replication-controller", ""},
+}
+
+const (
+	controllerPrefix  = "system:serviceaccount:kube-system:"
+	controllerManager = "system:kube-controller-manager" // without --use-service-account-credentials
+)
+
+// isControlled is true for an object that the built-in controller of its owner's kind wrote, and for that
+// controller's writes to its own kind. It rests on the authenticated identity, never on the user agent.
+func (j *Judge) isControlled() bool {
+	if j.take(controlledPart, objectScope) {
+		j.derived.controlled = j.byController()
+	}
+	return j.derived.controlled
+}
+
+func (j *Judge) byController() bool {
+	if !j.members[impersonatedName].none() {
+		return false
+	}
+	user := j.textOf(j.members[userName])
+	if c, ok := controllers[string(j.object.kind)]; ok && isController(user, c.account) && string(j.tops[topVerb].text()) != "create" {
+		return true
+	}
+	c, ok := controllers[string(j.textOf(j.owner().get("kind")))]
+	return ok && isController(user, c.account) && string(groupOf(j.textOf(j.owner().get("apiVersion")))) == c.group
+}
+
+func isController(user []byte, account string) bool {
+	name, ok := bytes.CutPrefix(user, []byte(controllerPrefix))
+	return ok && string(name) == account || string(user) == controllerManager
+}
+
+func groupOf(apiVersion []byte) []byte {
+	group, _, ok := bytes.Cut(apiVersion, []byte{'/'})
+	if !ok {
+		return nil
+	}
+	return group
+}
+
+// owner is the ownerReference with controller: true.
+func (j *Judge) owner() span {
+	if j.take(ownerPart, objectScope) {
+		j.derived.owner = controllingOwner(j.object.metadata)
+	}
+	return j.derived.owner
+}
+
+func controllingOwner(metadata span) span {
+	refs := metadata.get("ownerReferences")
+	if !refs.isArray() {
+		return span{}
+	}
+	for c := open(refs); c.element(); {
+		if ref := c.value(); ref.get("controller").isTrue() {
+			return ref
+		}
+	}
+	return span{}
+}
