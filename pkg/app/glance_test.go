@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -16,29 +17,39 @@ import (
 	"github.com/foretop/foretop/pkg/event"
 )
 
-// TestGlanceFindsTheLastTime compares with the plain search over texts in which keys, parts of them and times stand
-// anywhere, also across the ends of the stretches that are searched.
-func TestGlanceFindsTheLastTime(t *testing.T) {
-	pieces := []string{
-		`"stageTimestamp":`, `"stageTimestamp" :`, `"stageT`, `Timestamp":`, `T`, `"`, `"level":"Request",`, `"level":"other"`,
-		`"2026-03-04T10:15:20.151515Z"`, `"2026-03-04T10:15:20.9Z"`, `"2026-03-04T10:15:20Z"`, `"2026-03-04T10:15:20"`, `"2026-03-04T10:15:20.Z"`,
-		`"2026-03-04T10:15:20.1+02:00"`, `"2026-03-04T10:15:2"`, `"2026-03-04T10:15:20x1Z"`, `"2026-02-30T10:15:20Z"`, `"2026-03-04T10:15:60Z"`, `"2026-03-05T00:00:00Z"`,
-		` `, strings.Repeat("x", 500), strings.Repeat("xT", 2000),
+// TestGlance compares with encoding/json over events in which level and time stand anywhere, in bodies too, and in every
+// spelling.
+func TestGlance(t *testing.T) {
+	members := []string{
+		`"stageTimestamp":"2026-03-04T10:15:20.151515Z"`, `"stageTimestamp" : "2026-03-04T10:15:20.9Z"`, `"stageTimestamp":"2026-03-04T10:15:20Z"`,
+		`"stageTimestamp":"2026-03-04T10:15:20.1+02:00"`, `"stageTimestamp":"2026-02-30T10:15:20Z"`, `"stageTimestamp":"2026-03-05T00:00:00Z"`,
+		`"stage\u0054imestamp":"2026-03-04T10:15:21Z"`, `"level":"Request"`, `"level":"other"`, `"level":7`,
+		`"requestObject":{"stageTimestamp":"2025-01-01T00:00:00Z","level":"Metadata"}`,
 	}
+	var c clock // one for all events, as a worker has
 	rapid.Check(t, func(t *rapid.T) {
-		var c clock // one for all texts, as a worker has one for all events
-		for range 5 {
-			text := []byte(strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 12).Draw(t, "pieces"), ""))
-			var want time.Time
-			if i := bytes.LastIndex(text, stageTimeKey); i >= 0 {
-				want, _ = event.ParseTime(textAt(text, i+len(stageTimeKey)))
-			}
-			if _, got := c.glance(text); !got.Equal(want.Truncate(time.Second)) {
-				t.Fatalf("%s of %q, want %s", got, text, want)
-			}
+		text := []byte(`{"auditID":"1","requestURI":"/","verb":"get","user":{},` + strings.Join(rapid.SliceOfN(rapid.SampledFrom(members), 1, 6).Draw(t, "members"), ",") + `}`)
+		var want struct {
+			Level          any
+			StageTimestamp string
 		}
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatal(err)
+		}
+		time, _ := event.ParseTime([]byte(want.StageTimestamp))
+		wantLevel, _ := want.Level.(string)
+		decode.New(decode.Options{}).Decode(text, nil, func(it *decode.Item) {
+			if it.Kind != decode.Event {
+				t.Fatalf("%+v", it)
+			}
+			if level, at := c.glance(it); !at.Equal(time.Truncate(second)) || level != levelOf([]byte(wantLevel)) {
+				t.Fatalf("%q %s of %s, want %q %s", level, at, text, wantLevel, time)
+			}
+		})
 	})
 }
+
+const second = time.Second
 
 // observed gives the recorded story's events to fn, over and over until n have been given.
 func observed(tb testing.TB, n int, fn func(*Judged)) {
@@ -51,21 +62,17 @@ func observed(tb testing.TB, n int, fn func(*Judged)) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var kept []decode.Item
-	for line := range bytes.Lines(all) {
-		decode.New(decode.Options{}).Decode(line, nil, func(it *decode.Item) { kept = append(kept, *it) })
-	}
+	lines, d := bytes.Split(bytes.TrimSpace(all), []byte{'\n'}), decode.New(decode.Options{})
 	j := Judged{Verdict: &engine.Verdict{}}
-	if b, ok := tb.(*testing.B); ok {
-		b.ResetTimer()
-	}
 	for i := range n {
-		j.Item = &kept[i%len(kept)]
-		fn(&j)
+		d.Decode(lines[i%len(lines)], nil, func(it *decode.Item) {
+			j.Item = it
+			fn(&j)
+		})
 	}
 }
 
-// BenchmarkObserver is what a scan's statistics cost beside judging.
+// BenchmarkObserver is decoding and what a scan's statistics cost.
 func BenchmarkObserver(b *testing.B) {
 	b.ReportAllocs()
 	var o observer

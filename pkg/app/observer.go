@@ -21,7 +21,7 @@ type observer struct {
 
 // see counts one event. The names of rules come out of rule files, and so outlive the event.
 func (o *observer) see(j *Judged) {
-	level, at := o.clock.glance(j.Item.Canonical)
+	level, at := o.clock.glance(j.Item)
 	o.traffic.Observe(&j.Item.Envelope, level, at)
 	v := j.Verdict
 	for i := range v.Blind {

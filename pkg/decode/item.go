@@ -4,6 +4,8 @@
 package decode
 
 import (
+	"bytes"
+
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
 )
@@ -44,4 +46,26 @@ type Item struct {
 	// holds the item: decoding that stretch alone gives the item again (but for what wrappers around a
 	// batch say). Length is zero where all of the record is encoded; then the whole record is meant.
 	Offset, Length int
+}
+
+// Member gives the value of a member of the event as it is written; tag is event.Tag of its name. Of several it is the
+// last, as for every reader; nil if there is none.
+func (it *Item) Member(tag uint8) []byte {
+	var found []byte
+	text, all := it.Index.Text(), it.Index.Members(it.Root)
+	for i := 0; i < len(all); i = int(all[i].Next) {
+		m := &all[i]
+		if m.Tag == tag || m.Tag == 0 && it.tagOf(text[m.Name:m.NameEnd]) == tag {
+			found = text[m.From:m.To]
+		}
+	}
+	return found
+}
+
+// tagOf is the tag of a name as it is written, where decoding has left none: in an event that it has rebuilt.
+func (it *Item) tagOf(name []byte) uint8 {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = jsonindex.AppendUnescaped(nil, name)
+	}
+	return event.Tag(string(name))
 }

@@ -7,3 +7,13 @@ var Members = [...]string{
 	"authenticationMetadata", "sourceIPs", "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject",
 	"requestReceivedTimestamp", "stageTimestamp", "annotations",
 }
+
+// Tag gives the tag of a member of audit events, 0 for other names.
+func Tag(name string) uint8 {
+	for i, member := range Members {
+		if member == name {
+			return uint8(i + 1)
+		}
+	}
+	return 0
+}
