@@ -87,6 +87,8 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 		}
 		return broken(ClassMissingFields, "a Kubernetes audit entry without methodName", o.b)
 	}
+	d.enter(event)
+	defer d.leave()
 	composed := &d.objects[d.level]
 	if _, v := d.scanObject(event, 0, composed); v != valueDone {
 		return broken(ClassTooDeep, "a Kubernetes audit entry is nested deeper than the limit", o.b)
@@ -117,8 +119,8 @@ func (d *Decoder) isKubernetes(o, payload *object) bool {
 		return false
 	}
 	path, _ := d.text(payload, keyResourceName)
-	ref := parseResourceName(string(path), string(method))
-	_, ok = methodSubresource(string(method), ref.resource)
+	ref := parseResourceName(path, method)
+	_, ok = methodSubresource(method, ref.resource)
 	return ok
 }
 

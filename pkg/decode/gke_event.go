@@ -35,9 +35,9 @@ func (c *gkeEntry) miss(path string) {
 }
 
 // text gives a text of the audit payload, also where it is the last before a cut and whole.
-func (c *gkeEntry) text(k key) string {
+func (c *gkeEntry) text(k key) []byte {
 	text, _ := c.Decoder.text(c.payload, k)
-	return string(text)
+	return text
 }
 
 // compose writes the event on top of d.built. ok is false if the entry does not say what was done.
@@ -46,12 +46,12 @@ func (c *gkeEntry) compose() (event []byte, ok bool) {
 	method, path := c.text(keyMethodName), c.text(keyResourceName)
 	if c.entry.cut && !c.payload.has(keyResourceName) { // it comes behind the bodies, and stands here too
 		path = c.authorizedResource(&method)
-		if path == "" {
+		if len(path) == 0 {
 			return nil, false
 		}
 	}
 	id := c.auditID()
-	if method == "" || len(id) == 0 || c.payload.isPartial(keyAuthenticationInfo) {
+	if len(method) == 0 || len(id) == 0 || c.payload.isPartial(keyAuthenticationInfo) {
 		return nil, false
 	}
 	c.ref = parseResourceName(path, method)
@@ -61,9 +61,9 @@ func (c *gkeEntry) compose() (event []byte, ok bool) {
 	b := c.built
 	b = append(b, `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":`...)
 	b = appendQuoted(b, id)
-	b = appendQuoted(append(b, `,"stage":`...), []byte(c.stage()))
-	b = appendQuoted(append(b, `,"requestURI":`...), []byte(c.uri(labels)))
-	b = appendQuoted(append(b, `,"verb":`...), []byte(c.ref.verb))
+	b = append(append(append(b, `,"stage":"`...), c.stage()...), '"')
+	b = c.ref.appendURI(append(b, `,"requestURI":`...), c.query(labels))
+	b = appendQuoted(append(b, `,"verb":`...), c.ref.verb)
 	b = c.appendCaller(b)
 	b = c.ref.append(b, c.objectName())
 	b = c.appendStatus(b)
@@ -78,18 +78,18 @@ func (c *gkeEntry) compose() (event []byte, ok bool) {
 }
 
 // authorizedResource gives what authorizationInfo says was asked for, and the method if that is cut too.
-func (c *gkeEntry) authorizedResource(method *string) string {
+func (c *gkeEntry) authorizedResource(method *[]byte) []byte {
 	infos := c.payload.raw(keyAuthorizationInfo)
 	if len(infos) == 0 || infos[0] != '[' {
-		return ""
+		return nil
 	}
 	w := c.walk(infos)
 	first, _ := w.element()
-	if permission, ok := unquote(c.find(first, "permission"), &c.scratch); ok && *method == "" {
-		*method = string(permission)
+	if permission, ok := unquote(c.find(first, "permission"), &c.scratch); ok && len(*method) == 0 {
+		*method = permission
 	}
 	resource, _ := unquote(c.find(first, "resource"), &c.scratch)
-	return string(resource)
+	return resource
 }
 
 // labels are the annotations of the audit event, nil if the entry has none.
@@ -101,17 +101,16 @@ func (c *gkeEntry) labels() []byte {
 	return labels
 }
 
-// uri is the path of the request. Of its query, a label tells that it was a dry run; without the label it
-// was none.
-func (c *gkeEntry) uri(labels []byte) string {
+// query is what is known of the request's: a label tells that it was a dry run; without the label it was none.
+func (c *gkeEntry) query(labels []byte) string {
 	if c.entry.cut && labels == nil {
 		c.miss("requestURI")
 	}
 	value, ok := unquote(c.find(labels, event.AnnotationDryRun), &c.scratch)
 	if ok && event.IsDryRunLabel(string(value)) {
-		return c.ref.uri + "?dryRun=All"
+		return "?dryRun=All"
 	}
-	return c.ref.uri
+	return ""
 }
 
 // auditID is the audit id: the operation's, else insertId, which for a part of a split entry ends in the
@@ -198,11 +197,11 @@ func (c *gkeEntry) principal() []byte {
 
 // objectName is the name in the path, else the one that the server generated.
 func (c *gkeEntry) objectName() []byte {
-	if c.ref.name != "" || c.ref.verb != "create" || c.ref.resource == "" {
-		return []byte(c.ref.name)
+	if len(c.ref.name) > 0 || !c.ref.creates() || len(c.ref.resource) == 0 {
+		return c.ref.name
 	}
 	name, _ := unquote(c.find(c.find(c.payload.raw(keyResponse), "metadata"), "name"), &c.scratch)
-	if len(name) == 0 && c.ref.subresource == "" {
+	if len(name) == 0 && len(c.ref.subresource) == 0 {
 		c.miss("objectRef.name")
 	}
 	return name
@@ -299,7 +298,7 @@ func (c *gkeEntry) appendBody(b []byte, k key, path string) []byte {
 		}
 		b = append(append(append(append(b, '"'), name...), `":`...), value...)
 	}
-	if len(b) == start+1 && c.ref.verb == "patch" && k == keyRequest { // a JSON Patch is no object
+	if len(b) == start+1 && c.ref.patches() && k == keyRequest { // a JSON Patch is no object
 		c.miss(path)
 		return append(b[:start], "null"...)
 	}
@@ -308,7 +307,7 @@ func (c *gkeEntry) appendBody(b []byte, k key, path string) []byte {
 
 // jsonPatch gives the operations of a JSON Patch, which protobuf's JSON writes as a value beside the type mark.
 func (c *gkeEntry) jsonPatch(raw []byte) []byte {
-	if c.ref.verb != "patch" {
+	if !c.ref.patches() {
 		return nil
 	}
 	list := c.find(raw, "value")

@@ -1,154 +1,194 @@
 package decode
 
-import (
-	"slices"
-	"strings"
-)
+import "bytes"
 
-// resourceRef is what an entry's methodName and resourceName say about the request.
+// resourceRef is what an entry's methodName and resourceName say about the request. Its texts are parts of those.
 type resourceRef struct {
-	group, version, namespace, resource, name, subresource string
-	verb, uri                                              string
-	tail                                                   string // of the path, behind the name
+	group, version, namespace, resource, name, subresource []byte
+	verb, tail                                             []byte // tail: of the path, behind the name
+	root, path, end                                        []byte // together the path of the request
 }
 
+var (
+	slash, dot = []byte("/"), []byte(".")
+
+	rootOther, rootCore, rootGroup = []byte("/"), []byte("/api/"), []byte("/apis/")
+	coreGroup                      = []byte("core/")
+)
+
 func (r *resourceRef) upgrades() bool {
-	switch r.subresource {
+	switch string(r.subresource) {
 	case "exec", "attach", "portforward", "proxy":
 		return true
 	}
 	return false
 }
 
+func (r *resourceRef) isProxy() bool { return string(r.subresource) == "proxy" }
+
+func (r *resourceRef) creates() bool { return string(r.verb) == "create" }
+
+func (r *resourceRef) patches() bool { return string(r.verb) == "patch" }
+
 // sendsBody reports whether the request may have had a body: nothing is known to be missing from those that
 // never have one.
 func (r *resourceRef) sendsBody() bool {
-	switch r.verb {
+	switch string(r.verb) {
 	case "get", "list", "watch", "head", "options":
 		return false
 	}
-	return r.resource != "" && !r.upgrades()
+	return len(r.resource) > 0 && !r.upgrades()
 }
 
 // parseResourceName reads <group>/<version>[/namespaces/<ns>]/<resource>[/<name>[/<subresource>...]], in
 // which the core group is called core. Anything else is a path without an object. The verb, and where the
 // name ends and a subresource begins, come from the method; the group never does, since it is written
 // backwards there.
-func parseResourceName(path, method string) resourceRef {
-	r := resourceRef{verb: method[strings.LastIndexByte(method, '.')+1:], uri: "/" + path}
-	seg := strings.Split(path, "/")
-	if len(seg) < 3 || !isVersion(seg[1]) || seg[0] == "api" || seg[0] == "apis" || seg[2] == "" {
+func parseResourceName(path, method []byte) resourceRef {
+	r := resourceRef{verb: method[bytes.LastIndexByte(method, '.')+1:], root: rootOther, path: path}
+	group, rest, _ := bytes.Cut(path, slash)
+	version, rest, ok := bytes.Cut(rest, slash)
+	if !ok || !isVersion(version) || string(group) == "api" || string(group) == "apis" || len(rest) == 0 || rest[0] == '/' {
 		return r
 	}
-	r.group, r.version = seg[0], seg[1]
-	r.uri = "/apis/" + path
-	if r.group == "core" {
-		r.group, r.uri = "", "/api/"+strings.TrimPrefix(path, "core/")
+	r.group, r.version, r.root = group, version, rootGroup
+	if string(group) == "core" {
+		r.group, r.root, r.path = nil, rootCore, bytes.TrimPrefix(path, coreGroup)
 	}
-	rest := seg[2:]
-	if rest[0] == "namespaces" && len(rest) > 1 {
-		r.namespace = rest[1]
-		if len(rest) > 2 && !isNamespaceSubresource(rest, method) {
-			rest = rest[2:]
+	if first, inside, ok := bytes.Cut(rest, slash); ok && string(first) == "namespaces" {
+		var more bool
+		r.namespace, inside, more = bytes.Cut(inside, slash)
+		if more && !isNamespaceSubresource(inside, method) {
+			rest = inside
 		}
 	}
-	r.resource = rest[0]
-	r.readName(rest[1:], method)
+	var named bool
+	if r.resource, rest, named = bytes.Cut(rest, slash); named {
+		r.readName(rest, method)
+	}
 	r.repairURI()
 	return r
 }
 
 // isNamespaceSubresource tells a subresource of a Namespace from a resource in it. There are two:
 // https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/request/requestinfo.go
-func isNamespaceSubresource(rest []string, method string) bool {
-	if len(rest) != 3 || rest[2] != "status" && rest[2] != "finalize" {
+func isNamespaceSubresource(rest, method []byte) bool {
+	if string(rest) != "status" && string(rest) != "finalize" {
 		return false
 	}
-	_, ok := methodSubresource(method, rest[2]) // a resource of that name, of somebody's own
+	_, ok := methodSubresource(method, rest) // a resource of that name, of somebody's own
 	return !ok
 }
 
 // readName splits what follows the resource into the object's name and the subresource. Behind exec and its
 // kind the name may stand once more, behind proxy the path goes on.
-func (r *resourceRef) readName(rest []string, method string) {
-	if len(rest) == 0 {
+func (r *resourceRef) readName(rest, method []byte) {
+	sub, ok := methodSubresource(method, r.resource)
+	if !ok {
+		r.name, r.tail, _ = bytes.Cut(rest, slash)
+		r.subresource, _, _ = bytes.Cut(r.tail, slash)
 		return
 	}
-	sub, ok := methodSubresource(method, r.resource)
-	at := 1
-	if ok {
-		at = len(rest)
-		if i := slices.Index(rest[1:], sub); sub != "" && i >= 0 {
-			at = i + 1
+	r.name, r.subresource = rest, sub
+	for at := 0; len(sub) > 0; {
+		next := bytes.IndexByte(rest[at:], '/')
+		if next < 0 {
+			return
 		}
-	}
-	r.name, r.tail = strings.Join(rest[:at], "/"), strings.Join(rest[at:], "/")
-	r.subresource = sub
-	if !ok && at < len(rest) {
-		r.subresource = rest[at]
+		at += next + 1
+		if segment, _, _ := bytes.Cut(rest[at:], slash); bytes.Equal(segment, sub) {
+			r.name, r.tail = rest[:at-1], rest[at:]
+			return
+		}
 	}
 }
 
 // repairURI undoes what the entry's path has differently from the request's.
 func (r *resourceRef) repairURI() {
 	switch {
-	case r.verb == "create" && r.subresource == "" && r.name != "":
-		r.uri = strings.TrimSuffix(r.uri, "/"+r.name) // a create's path has no name
-		if r.resource == "namespaces" && r.namespace == r.name {
-			r.namespace = "" // nor is the Namespace within one before it exists
+	case r.creates() && len(r.subresource) == 0 && len(r.name) > 0:
+		if path, ok := bytes.CutSuffix(r.path, r.name); ok && bytes.HasSuffix(path, slash) {
+			r.path = path[:len(path)-1] // a create's path has no name
 		}
-	case r.upgrades() && r.subresource != "proxy":
-		r.uri = strings.TrimSuffix(strings.TrimSuffix(r.uri, r.tail), "/") + "/" + r.subresource
+		if string(r.resource) == "namespaces" && bytes.Equal(r.namespace, r.name) {
+			r.namespace = nil // nor is the Namespace within one before it exists
+		}
+	case r.upgrades() && !r.isProxy():
+		r.path = bytes.TrimSuffix(bytes.TrimSuffix(r.path, r.tail), slash)
+		r.end = r.subresource
 	}
 }
 
 // methodSubresource reads the subresource from ...<version>.<resource>[.<subresource>].<verb>. ok is false
 // if the method is not of that form.
-func methodSubresource(method, resource string) (sub string, ok bool) {
-	seg := strings.Split(method, ".")
-	for i, s := range seg {
-		if !isVersion(s) || len(seg)-i < 3 || seg[i+1] != resource {
+func methodSubresource(method, resource []byte) (sub []byte, ok bool) {
+	for more := true; more; {
+		var version []byte
+		if version, method, more = bytes.Cut(method, dot); !more || !isVersion(version) {
 			continue
 		}
-		if len(seg)-i > 3 {
-			sub = seg[i+2]
+		name, rest, verb := bytes.Cut(method, dot)
+		if !verb || !bytes.Equal(name, resource) {
+			continue
+		}
+		if sub, _, ok = bytes.Cut(rest, dot); !ok {
+			sub = nil
 		}
 		return sub, true
 	}
-	return "", false
+	return nil, false
 }
 
 // isVersion recognises v1, v1beta2, v2alpha1.
-func isVersion(s string) bool {
-	rest, ok := strings.CutPrefix(s, "v")
-	if !ok || rest == "" || rest[0]-'0' > 9 {
+func isVersion(s []byte) bool {
+	if len(s) < 2 || s[0] != 'v' {
 		return false
 	}
-	rest = strings.TrimLeft(rest, "0123456789")
-	if rest == "" {
-		return true
+	s, ok := cutDigits(s[1:])
+	if !ok || len(s) == 0 {
+		return ok
 	}
 	for _, stage := range [...]string{"alpha", "beta"} {
-		if n, ok := strings.CutPrefix(rest, stage); ok && n != "" && strings.Trim(n, "0123456789") == "" {
-			return true
+		if n := len(stage); len(s) > n && string(s[:n]) == stage {
+			s, ok = cutDigits(s[n:])
+			return ok && len(s) == 0
 		}
 	}
 	return false
 }
 
+// cutDigits takes the digits off the front of s; ok is false if there are none.
+func cutDigits(s []byte) (rest []byte, ok bool) {
+	end := skipDigits(s, 0)
+	return s[end:], end > 0
+}
+
+// appendURI writes the path of the request and, behind it, query.
+func (r *resourceRef) appendURI(b []byte, query string) []byte {
+	b = append(append(b, '"'), r.root...)
+	b = appendEscaped(b, r.path)
+	if r.end != nil {
+		b = appendEscaped(append(b, '/'), r.end)
+	}
+	return append(append(b, query...), '"')
+}
+
 // append writes objectRef, if there is an object.
 func (r *resourceRef) append(b, name []byte) []byte {
-	if r.resource == "" {
+	if len(r.resource) == 0 {
 		return b
 	}
 	b = append(b, `,"objectRef":{"resource":`...)
-	b = appendQuoted(b, []byte(r.resource))
-	for _, f := range [...]struct{ name, value string }{
-		{"namespace", r.namespace}, {"name", string(name)}, {"apiGroup", r.group}, {"apiVersion", r.version}, {"subresource", r.subresource},
+	b = appendQuoted(b, r.resource)
+	for _, f := range [...]struct {
+		name  string
+		value []byte
+	}{
+		{"namespace", r.namespace}, {"name", name}, {"apiGroup", r.group}, {"apiVersion", r.version}, {"subresource", r.subresource},
 	} {
-		if f.value != "" {
+		if len(f.value) > 0 {
 			b = append(append(append(b, `,"`...), f.name...), `":`...)
-			b = appendQuoted(b, []byte(f.value))
+			b = appendQuoted(b, f.value)
 		}
 	}
 	return append(b, '}')

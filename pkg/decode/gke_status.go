@@ -38,7 +38,7 @@ func (c *gkeEntry) readStatus() gkeStatus {
 		}
 	}
 	s.code = httpStatus(c.number(c.find(status, "code")), &c.ref)
-	s.exact = s.code == 200 && c.ref.verb == "patch" && c.createdLongBefore()
+	s.exact = s.code == 200 && c.ref.patches() && c.createdLongBefore()
 	return s
 }
 
@@ -55,6 +55,13 @@ func (c *gkeEntry) isStatus(response []byte) bool {
 func (c *gkeEntry) number(raw []byte) int {
 	if text, ok := unquote(raw, &c.scratch); ok {
 		raw = text
+	}
+	if len(raw) > 0 && len(raw) <= 3 && skipDigits(raw, 0) == len(raw) { // as all of them write it
+		n := 0
+		for _, c := range raw {
+			n = n*10 + int(c-'0')
+		}
+		return n
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || f != math.Trunc(f) || f < 0 || f > 999 {
@@ -115,9 +122,9 @@ func httpStatus(grpc int, ref *resourceRef) int {
 	switch grpc {
 	case 0:
 		switch {
-		case ref.upgrades() && ref.subresource != "proxy":
+		case ref.upgrades() && !ref.isProxy():
 			return 101
-		case ref.verb == "create" && ref.resource != "" && ref.subresource != "proxy":
+		case ref.creates() && len(ref.resource) > 0 && !ref.isProxy():
 			return 201
 		}
 		return 200

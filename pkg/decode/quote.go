@@ -8,19 +8,25 @@ import (
 
 // appendQuoted appends text as a JSON string.
 func appendQuoted(dst, text []byte) []byte {
+	return append(appendEscaped(append(dst, '"'), text), '"')
+}
+
+// appendEscaped appends text as the content of a JSON string.
+func appendEscaped(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
+	run := 0 // where what needs no escape begins
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, text[run:i]...)
+		if run = i + 1; c < ' ' {
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
+		} else {
+			dst = append(dst, '\\', c)
 		}
 	}
-	return append(dst, '"')
+	return append(dst, text[run:]...)
 }
 
 // unquote gives the content of the JSON string value raw (quotes included): the bytes within it where
