@@ -166,8 +166,8 @@ func (d *Decoder) mapped(step *mappingStep, o *object) string {
 // ownCluster is the cluster that standard keys of a shipper name: those of OpenShift's log forwarding, of
 // ECS and of OpenTelemetry's resource attributes.
 func (d *Decoder) ownCluster(o *object) event.Cluster {
-	if d.level <= 1 && o.foreign == 0 {
-		return event.Cluster{} // nothing is around the event
+	if !d.mayNameCluster(o) {
+		return event.Cluster{}
 	}
 	for _, keys := range [...]struct{ id, name string }{
 		{"openshift.cluster_id", ""},
@@ -180,6 +180,25 @@ func (d *Decoder) ownCluster(o *object) event.Cluster {
 		}
 	}
 	return event.Cluster{}
+}
+
+// mayNameCluster reports whether a member around the event o begins as one of ownCluster's keys does.
+func (d *Decoder) mayNameCluster(o *object) bool {
+	for i := range d.objects[:d.level] {
+		outer := &d.objects[i]
+		if outer == o && o.foreign == 0 {
+			continue
+		}
+		for _, m := range outer.members {
+			if m.id > keyOther && m.id <= lastEventKey {
+				continue
+			}
+			if name := outer.at(m.name); len(name) >= 3 && (string(name[:3]) == "k8s" || string(name[:3]) == "ope" || string(name[:3]) == "orc") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // name reads a text or number as a name.

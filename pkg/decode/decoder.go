@@ -73,8 +73,8 @@ type Decoder struct {
 	zipped  int          // how many of them are in use
 	cluster clusterCache
 
-	last  key           // of the member before, see memberKey
-	after [keyCount]key // which key came behind which one
+	last  key                        // of the member before, see memberKey
+	after [maxNest + 1][keyCount]key // which key came behind which one, by level
 
 	texts      []*text // a stack
 	inside     int     // how many of them are in use

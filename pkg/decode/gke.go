@@ -79,7 +79,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 	inner.composed = true
 	d.gkePlace(o, &inner)
 	inner.place(sc)
-	c := gkeEntry{Decoder: d, entry: o, payload: payload, env: &inner.env}
+	c := gkeEntry{Decoder: d, entry: o, payload: payload}
 	event, ok := c.compose()
 	if !ok {
 		if o.cut {
@@ -87,6 +87,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 		}
 		return broken(ClassMissingFields, "a Kubernetes audit entry without methodName", o.b)
 	}
+	inner.env.Missing, inner.env.Inferred = d.missing, d.inferred
 	d.enter(event)
 	defer d.leave()
 	composed := &d.objects[d.level]

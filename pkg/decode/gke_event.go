@@ -22,7 +22,6 @@ var gkeInferred = []string{"stage", "verb", "requestURI", "objectRef"}
 type gkeEntry struct {
 	*Decoder
 	entry, payload *object
-	env            *event.Envelope
 	ref            resourceRef
 	status         gkeStatus
 }
@@ -73,7 +72,6 @@ func (c *gkeEntry) compose() (event []byte, ok bool) {
 	b = c.appendAnnotations(b, labels)
 	b = append(b, '}')
 	c.built = b
-	c.env.Missing, c.env.Inferred = c.missing, c.inferred
 	return c.built[from:], true
 }
 

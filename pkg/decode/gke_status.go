@@ -56,7 +56,7 @@ func (c *gkeEntry) number(raw []byte) int {
 	if text, ok := unquote(raw, &c.scratch); ok {
 		raw = text
 	}
-	if len(raw) > 0 && len(raw) <= 3 && skipDigits(raw, 0) == len(raw) { // as all of them write it
+	if len(raw) <= 3 && skipDigits(raw, 0) == len(raw) { // as nearly all of them write it, or nothing
 		n := 0
 		for _, c := range raw {
 			n = n*10 + int(c-'0')

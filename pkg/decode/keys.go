@@ -254,9 +254,10 @@ var keys = map[string]key{
 }
 
 // memberKey looks up a member name as it stands in the bytes, escapes resolved. Encoders write the members of every
-// object in one order, so the key that came behind the last one the time before is tried first.
+// object in one order, so the key that came behind the last one the time before, as deep inside others, is tried first.
 func (d *Decoder) memberKey(name []byte) key {
-	k := d.after[d.last]
+	after := &d.after[d.level]
+	k := after[d.last]
 	if k == keyOther || keyNames[k] != string(name) {
 		if k = keyOf(name); k == keyOther && bytes.IndexByte(name, '\\') >= 0 {
 			base := len(d.scratch)
@@ -264,7 +265,7 @@ func (d *Decoder) memberKey(name []byte) key {
 			k = keyOf(d.scratch[base:])
 			d.scratch = d.scratch[:base]
 		}
-		d.after[d.last] = k
+		after[d.last] = k
 	}
 	d.last = k
 	return k

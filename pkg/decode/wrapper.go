@@ -77,6 +77,9 @@ func (d *Decoder) wrapper(o *object, sc *scope) outcome {
 	d.ranges[sc.wrappers].from = len(d.twins)
 	for _, texts := range [...]bool{false, true} {
 		for i := range wrapperKeys {
+			if o.slot[wrapperKeys[i].id] == 0 {
+				continue
+			}
 			raw := d.candidate(o, &wrapperKeys[i])
 			if len(raw) > 0 && (raw[0] == '"') == texts {
 				d.ranges[sc.wrappers].to = len(d.twins)
