@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/foretop/foretop/pkg/event"
@@ -80,16 +79,21 @@ func (j *Judge) deriveOutcome(id int32) {
 		if code >= 400 {
 			text = textFailure
 		}
+	} else if j.isLost(topStatus) {
+		j.lose(id) // it is neither success nor failure for certain
 	}
 	j.put(id, text, textValue)
 }
+
+// lose marks a computed field as unknown: other values than those it has, if any, are not ruled out.
+func (j *Judge) lose(id int32) { j.at(id).flags |= lost }
 
 // annotation gives the first spelling of an annotation that the event has.
 func annotation(first int) func(*Judge, int32) {
 	return func(j *Judge, id int32) {
 		for _, v := range j.members[first : first+3] {
-			if !v.none() {
-				j.put(id, j.textOf(v), textValue)
+			if text := j.textOf(v); text != nil {
+				j.put(id, text, textValue)
 				return
 			}
 		}
@@ -152,14 +156,31 @@ func (j *Judge) deriveDryRun(id int32) {
 	if q := j.query(); bytes.Contains(q, []byte("dry")) || bytes.IndexByte(q, '%') >= 0 {
 		eachParam(q, "dryRun", func(v string) { dry = dry || v == "All" })
 	}
-	j.put(id, boolText(dry || j.dryRunOption() || j.dryRunLabel()), boolValue)
+	dry = dry || j.dryRunOption() || j.dryRunLabel()
+	if !dry && j.incomplete && j.dryRunMayBeLost() {
+		j.lose(id)
+		return
+	}
+	j.put(id, boolText(dry), boolValue)
+}
+
+// dryRunMayBeLost is true where a part of the event is lost that could have asked for a dry run. A query that the form
+// does not carry is none: the label is there instead, and only GKE's events have it.
+func (j *Judge) dryRunMayBeLost() bool {
+	return j.isLost(topRequestURI) || j.isDelete() && j.isLost(topRequest) || j.env.Provider == "gke" && j.isLost(topAnnotations)
+}
+
+func (j *Judge) isDelete() bool {
+	switch string(j.tops[topVerb].text()) {
+	case "delete", "deletecollection":
+		return true
+	}
+	return false
 }
 
 // dryRunOption reads the options that a delete has as its body.
 func (j *Judge) dryRunOption() bool {
-	switch string(j.tops[topVerb].text()) {
-	case "delete", "deletecollection":
-	default:
+	if !j.isDelete() {
 		return false
 	}
 	option := j.tops[topRequest].get("dryRun")
@@ -210,7 +231,7 @@ func (j *Judge) derivePath(id int32) {
 		return
 	}
 	raw, _, _ := bytes.Cut(uri, []byte{'?'})
-	if bytes.IndexByte(raw, '%') < 0 && !bytes.Contains(raw, []byte("/.")) && !bytes.Contains(raw, []byte("//")) && (len(raw) == 1 || !bytes.HasSuffix(raw, []byte("/"))) {
+	if len(raw) > 0 && raw[0] == '/' && bytes.IndexByte(raw, '%') < 0 && !bytes.Contains(raw, []byte("/.")) && !bytes.Contains(raw, []byte("//")) && (len(raw) == 1 || !bytes.HasSuffix(raw, []byte("/"))) {
 		j.put(id, raw, textValue)
 		return
 	}
@@ -239,12 +260,18 @@ func (j *Judge) client() (string, bool) {
 }
 
 func (j *Judge) deriveClientAddress(id int32) {
+	if j.isCut(topSourceIPs) {
+		return // the walk begins at the last one
+	}
 	if address, _ := j.client(); address != "" {
 		j.put(id, []byte(address), textValue)
 	}
 }
 
 func (j *Judge) deriveClientIP(id int32) {
+	if j.isCut(topSourceIPs) {
+		return
+	}
 	address, _ := j.client()
 	if ip, ok := event.ParseAddr(address); ok && ip != (netip.Addr{}) {
 		j.put(id, []byte(ip.String()), textValue)
@@ -252,6 +279,9 @@ func (j *Judge) deriveClientIP(id int32) {
 }
 
 func (j *Judge) deriveForwarded(id int32) {
+	if j.incomplete && j.isUnknown(id) {
+		return
+	}
 	_, forwarded := j.client()
 	j.put(id, boolText(forwarded), boolValue)
 }
@@ -262,6 +292,8 @@ func effective(own, impersonated int) func(*Judge, int32) {
 		v := j.members[own]
 		if !j.members[impersonatedName].none() {
 			v = j.members[impersonated]
+		} else if j.isCut(topImpersonated) {
+			return
 		}
 		if !v.isArray() {
 			if t := j.textOf(v); t != nil {
@@ -277,8 +309,14 @@ func effective(own, impersonated int) func(*Judge, int32) {
 	}
 }
 
+// deriveName takes the name from the bodies where the reference has none, as for objects that the server names. A name
+// in the request is that of the object, also where the response is lost.
 func (j *Judge) deriveName(id int32) {
 	name := j.textOf(j.members[refName])
+	if len(name) == 0 && j.isCut(topObjectRef) {
+		j.lose(id)
+		return
+	}
 	for _, top := range [...]int{topResponse, topRequest} {
 		if len(name) == 0 {
 			name = j.tops[top].at("metadata", "name").text()
@@ -286,33 +324,7 @@ func (j *Judge) deriveName(id int32) {
 	}
 	if len(name) > 0 {
 		j.put(id, name, textValue)
+	} else if j.isLost(topResponse) || j.isLost(topRequest) {
+		j.lose(id)
 	}
-}
-
-// parseNumber reads a number in any JSON spelling, also from the text of a string.
-func parseNumber(text []byte) (float64, bool) {
-	if len(text) == 0 || len(text) > 64 {
-		return 0, false
-	}
-	c := text[0]
-	if c != '-' && c != '+' && c != '.' && (c < '0' || c > '9') {
-		return 0, false // no Inf, NaN
-	}
-	if len(text) <= 15 {
-		if n, ok := smallInt(text); ok {
-			return float64(n), true
-		}
-	}
-	f, err := strconv.ParseFloat(string(text), 64)
-	return f, err == nil
-}
-
-func smallInt(text []byte) (n int64, ok bool) {
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }

@@ -187,9 +187,20 @@ func (j *Judge) settleUnknown(complete uint32, last int) {
 	}
 }
 
+// isCut is true for a key of a truncated event whose value, or the end of it, may lie behind the cut.
+func (j *Judge) isCut(top int) bool { return j.complete&(1<<top) == 0 }
+
+// isLost is true for a key whose value, or a part of it, the record may lack.
+func (j *Judge) isLost(top int) bool {
+	return j.isCut(top) || j.env.BodiesRemoved && (top == topRequest || top == topResponse) || j.isMissing(topKeys[top])
+}
+
 // isUnknown is true for a slot whose absence says nothing: the provider's form cannot carry it, or it lies
 // behind a cut.
 func (j *Judge) isUnknown(id int32) bool {
+	if j.load(id).flags&lost != 0 {
+		return true
+	}
 	info := &j.set.slots[id]
 	tops := info.tops
 	if info.body {

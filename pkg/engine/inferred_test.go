@@ -114,7 +114,10 @@ func TestDerivedFieldsOfARequest(t *testing.T) {
 		{`{"requestURI":"/api/v1/pods?limit=5"}`, "request.path", "/api/v1/pods"},
 		{`{"requestURI":"/api//v1/../v1/%70ods/"}`, "request.path", "/api/v1/pods"},
 		{`{"requestURI":"/%zz?x"}`, "request.path", "/%zz"},
-		{`{"requestURI":""}`, "request.path", ""},
+		{`{"requestURI":""}`, "request.path", "/"},
+		{`{"requestURI":"?x=1"}`, "request.path", "/"},
+		{`{"requestURI":"api?x=1"}`, "request.path", "/api"},
+		{`{"requestURI":null}`, "request.path", ""},
 		{`{"user":{"username":"u"},"impersonatedUser":{"username":"i"}}`, "user.effective.username", "i"},
 		{`{"user":{"username":"u"},"impersonatedUser":{}}`, "user.effective.username", "u"},
 	} {

@@ -217,8 +217,10 @@ func (j *Judge) equals(p *predicate, m *matcher, v *value) bool {
 			}
 		}
 	}
-	text := v.text
-	if !p.cased {
+	var text []byte
+	if p.cased {
+		text = wellFormed(v.text)
+	} else {
 		text = j.fold(v)
 	}
 	if m.exact.find(text) >= 0 {
@@ -305,6 +307,14 @@ func eachScalar(v span, f func([]byte) bool) bool {
 	}
 	t := v.text()
 	return t != nil && f(t)
+}
+
+// wellFormed gives text as encoding/json reads it: each byte that is no UTF-8 is U+FFFD. Folding does the same.
+func wellFormed(text []byte) []byte {
+	if utf8.Valid(text) {
+		return text
+	}
+	return bytes.Map(func(r rune) rune { return r }, text)
 }
 
 // fold gives v's text in lower case. What has to change is copied into the arena.

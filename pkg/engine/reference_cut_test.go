@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -29,8 +30,9 @@ func drawWhole(t *rapid.T, env func(members) members) members {
 	return env(e)
 }
 
-// certain fails if the verdict on a part of an event is certain of what is otherwise for the whole.
-func certain(t fataler, v *engine.Verdict, want expected, whole, part []byte, leave func(*sigma.Rule) bool) {
+// certain fails if the verdict on a part of an event is certain of what is otherwise for the whole. A rule that names the
+// outcome may also be true of outcome: unknown, which is what it is without a code.
+func certain(t fataler, v *engine.Verdict, want, codeless expected, whole, part []byte, leave func(*sigma.Rule) bool) {
 	t.Helper()
 	got, blind := make(map[string]bool), make(map[string]bool)
 	for _, m := range v.Matches {
@@ -43,7 +45,8 @@ func certain(t fataler, v *engine.Verdict, want expected, whole, part []byte, le
 	}
 	for at, result := range want.truths {
 		id, _, _ := strings.Cut(at, " ")
-		if i := slices.IndexFunc(want.rules, func(r *sigma.Rule) bool { return r.ID == id }); leave(want.rules[i]) {
+		i := slices.IndexFunc(want.rules, func(r *sigma.Rule) bool { return r.ID == id })
+		if leave(want.rules[i]) || leftOpen(want.rules[i], "outcome") && codeless.truths[at] != result {
 			continue
 		}
 		// An element behind the cut has no record, and its rule is not told blind: there no is nothing certain.
@@ -55,8 +58,14 @@ func certain(t fataler, v *engine.Verdict, want expected, whole, part []byte, le
 
 // notCertain are fields that are not compared where an event is cut: what they are made of stands in several places,
 // and the engine takes the absence of one for certain.
-var notCertain = []string{"outcome", "object.name", "client.address", "client.ip", "client.forwarded", "user.effective.username", "user.effective.groups", "dryRun",
-	"workload.containers", "workload.name", "workload.controlled", "mount.containers", "mount.writable"}
+var notCertain = []string{"workload.containers", "workload.name", "workload.controlled", "mount.containers", "mount.writable"}
+
+// withoutStatus gives the event without its code.
+func withoutStatus(doc map[string]any) map[string]any {
+	doc = maps.Clone(doc)
+	delete(doc, "responseStatus")
+	return doc
+}
 
 func leftOpen(r *sigma.Rule, fields ...string) bool {
 	found := false
@@ -94,9 +103,8 @@ func checkCut(t *rapid.T) {
 			env := it.Envelope
 			j.Judge(it.Canonical, &env, v)
 			doc := whole.(map[string]any)
-			want := judgeByReference(rules, doc, &env)
-			certain(t, v, want, s.out, it.Canonical, func(r *sigma.Rule) bool {
-				return leftOpen(r, notCertain...)
+			certain(t, v, judgeByReference(rules, doc, &env), judgeByReference(rules, withoutStatus(doc), &env), s.out, it.Canonical, func(r *sigma.Rule) bool {
+				return leftOpen(r, notCertain...) || labelledDryRun(doc) && leftOpen(r, "dryRun")
 			})
 		})
 	}
@@ -152,9 +160,11 @@ func checkMissing(t *rapid.T) {
 		}
 		j.Judge(some.out, &env, v)
 		bodies := slices.Contains(env.Missing, "requestObject") || slices.Contains(env.Missing, "responseObject")
-		certain(t, v, judgeByReference(rules, whole.(map[string]any), &env), all.out, some.out, func(r *sigma.Rule) bool {
-			// Values that are always there are taken for certain. Another body stands in for one that is missing, and what a patch touched is not known without it.
-			return leftOpen(r, "dryRun", "object.name", "client.forwarded") || bodies && r.Logsource.Category != ""
+		doc := whole.(map[string]any)
+		want := judgeByReference(rules, doc, &env)
+		certain(t, v, want, want, all.out, some.out, func(r *sigma.Rule) bool {
+			// Another body stands in for one that is missing, and what a patch touched is not known without it. Only GKE labels dry runs.
+			return labelledDryRun(doc) && leftOpen(r, "dryRun") || bodies && (r.Logsource.Category != "" || leftOpen(r, "object.name"))
 		})
 	}
 }

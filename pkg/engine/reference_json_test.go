@@ -31,9 +31,6 @@ type spelling struct {
 	density    uint32 // of 64: how often something unusual is done
 }
 
-// spelledPlainly are keys that are never written with escapes.
-var spelledPlainly = map[string]bool{"command.gke.io/dryRun": true}
-
 func newSpelling(seed uint64, duplicates bool) *spelling {
 	s := &spelling{duplicates: duplicates}
 	if seed != 0 {
@@ -97,11 +94,7 @@ func (s *spelling) object(o members) {
 		}
 		first = false
 		s.space()
-		if spelledPlainly[key] {
-			s.out = append(s.out, `"`+key+`"`...)
-		} else {
-			s.text(key)
-		}
+		s.text(key)
 		s.space()
 		s.out = append(s.out, ':')
 		s.space()

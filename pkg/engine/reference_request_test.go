@@ -177,8 +177,12 @@ func (r *request) isDryRun() bool {
 			}
 		}
 	}
+	return labelledDryRun(r.doc)
+}
+
+func labelledDryRun(doc map[string]any) bool {
 	for _, label := range spellings("command.gke.io/dryRun", true) {
-		if v := textAt(r.doc, "annotations", label); v != "" && !strings.EqualFold(v, "false") {
+		if v := textAt(doc, "annotations", label); v != "" && !strings.EqualFold(v, "false") {
 			return true
 		}
 	}

@@ -101,9 +101,9 @@ func scalarText(v any) string {
 	return ""
 }
 
-var numberText = regexp.MustCompile(`^[-+.0-9]`)
+var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
-// numberOf reads a number, also from text; what has more than 64 digits, or does not fit, is none.
+// numberOf reads a number of JSON, also from text; what has more than 64 digits, or does not fit, is none.
 func numberOf(text string) (float64, bool) {
 	if len(text) > 64 || !numberText.MatchString(text) {
 		return 0, false

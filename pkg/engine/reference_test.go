@@ -199,7 +199,7 @@ func checkVerdict(t fataler, rules []*sigma.Rule, j *engine.Judge, v *engine.Ver
 	before := slices.Clone(doc)
 	j.Judge(doc, env, v)
 	e := whole.(map[string]any)
-	if !foreseen(e) || oneOf(textAt(e, "objectRef", "apiGroup"), customGroups...) && repeats(doc) {
+	if oneOf(textAt(e, "objectRef", "apiGroup"), customGroups...) && repeats(doc) {
 		return // the last of two equal keys does not hide the first where pod specs are searched
 	}
 	agree(t, v, judgeByReference(rules, e, env), doc)

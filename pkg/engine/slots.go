@@ -24,6 +24,7 @@ const (
 	nullSeen             // with the value null
 	holder               // with an object or an array that is not empty
 	computed             // a derived slot: its value has been worked out
+	lost                 // a derived slot: what it is made of is lost, or a part of it
 	unread               // the first scalar is in raw, and not among the values yet
 )
 
