@@ -251,7 +251,8 @@ func (j *Judge) remembered(plan *memoPlan, e *memoEntry, bit int32) bool {
 
 // memoKey writes what a slot holds so that two contents have one key only if they are the same.
 func (j *Judge) memoKey(s *slot) []byte {
-	key := append(j.key[:0], s.flags&^computed)
+	key := j.key[:0]
+	key = append(key, s.flags&^computed)
 	for i := range s.vals {
 		v := &s.vals[i]
 		key = append(binary.LittleEndian.AppendUint32(key, uint32(len(v.text))), byte(v.kind))

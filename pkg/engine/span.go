@@ -41,7 +41,6 @@ func (s span) first() byte {
 func (s span) isObject() bool { return s.first() == '{' }
 func (s span) isArray() bool  { return s.first() == '[' }
 func (s span) isString() bool { return s.first() == '"' }
-func (s span) isNull() bool   { return s.first() == 'n' }
 
 // isTrue is true for the literal true.
 func (s span) isTrue() bool { return s.first() == 't' }
