@@ -42,6 +42,8 @@ $(GOLANGCI_LINT):
 
 unit: ## tests that need no server
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m ./...
+	go test -tags purego ./pkg/jsonindex ./pkg/decode ./pkg/engine
+	cd integration/bench && go test ./...
 
 rules: ## every rule against its own test cases
 	go run ./cmd/foretop rules test
