@@ -35,11 +35,12 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 	}
 	s.inherited = s.inheritances()
 	s.buildIndex()
+	s.demanders = s.demandersOf()
 	return s, k.problems
 }
 
 func (s *Set) tries() []**trie {
-	return []**trie{&s.header, &s.requestBody, &s.responseBody, &s.metadata, &s.podMetadata, &s.pod,
+	return []**trie{&s.header, &s.requestBody, &s.responseBody, &s.metadata, &s.podMetadata, &s.pod, &s.podLists,
 		&s.container, &s.volume, &s.subject, &s.roleRef, &s.policyRule}
 }
 
@@ -82,7 +83,6 @@ func (k *compiler) addRule(r *sigma.Rule, filters []*sigma.Filter) {
 	}
 	k.markBodies(&compiled)
 	compiled.demands = k.set.demandsOf(nil, &compiled.root)
-	slices.SortStableFunc(compiled.demands, func(a, b int32) int { return int(k.set.preds[a].scope) - int(k.set.preds[b].scope) })
 	k.set.rules = append(k.set.rules, compiled)
 	k.set.sources = append(k.set.sources, r)
 }

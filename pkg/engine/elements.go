@@ -1,71 +1,104 @@
 package engine
 
-import (
-	"math/bits"
+import "github.com/foretop/foretop/pkg/event"
 
-	"github.com/foretop/foretop/pkg/event"
-)
+// demander is an item and the rules on derived records that demand it.
+type demander struct {
+	pred  int32
+	rules ruleSet
+}
+
+// demandersOf lists the items that hold for longer than one record, by how long.
+func (s *Set) demandersOf() (all [elementScope][]demander) {
+	known := make(map[int32]ruleSet)
+	for i := range s.rules {
+		r := &s.rules[i]
+		for _, p := range r.demands {
+			of := s.preds[p].scope
+			if r.category == event.Request || of == elementScope {
+				continue
+			}
+			if known[p] == nil {
+				known[p] = make(ruleSet, len(s.index.element))
+				all[of] = append(all[of], demander{p, known[p]})
+			}
+			known[p].set(i)
+		}
+	}
+	return all
+}
+
+// refuse takes the rules out of live of which an item is false that holds as long as the scope, and reports whether some
+// are left.
+func (j *Judge) refuse(live ruleSet, s scope) bool {
+	if j.explaining != nil {
+		return true
+	}
+	for i := range j.set.demanders[s] {
+		d := &j.set.demanders[s][i]
+		if live.meets(d.rules) && j.test(d.pred) == no {
+			for w, rules := range d.rules {
+				live[w] &^= rules
+			}
+		}
+	}
+	return !live.empty()
+}
+
+func (b ruleSet) meets(other ruleSet) bool {
+	for w := range b {
+		if b[w]&other[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // anyLive drops the candidates on derived records that the request itself refuses, and reports whether some are left:
 // without one, no body is read.
 func (j *Judge) anyLive() bool {
-	if j.explaining != nil {
-		return true
-	}
-	some := false
 	for w, word := range j.set.index.element {
-		rest := j.surviving(word&j.words[w], w, eventScope)
-		j.words[w] = j.words[w]&^word | rest
-		some = some || rest != 0
+		j.words[w] &= word
 	}
-	return some
+	return j.refuse(j.words, eventScope)
 }
 
-// survivors are the candidates of a category that nothing refuses which the records of the current object share. They
-// lie in j.derived.live[to]; nil is none.
-func (j *Judge) survivors(c event.Category, to int) ruleSet {
-	live, some := j.derived.live[to], false
+// beginObject begins what the records of one object, or of one pod spec in it, share, and reports whether a candidate
+// is left for them.
+func (j *Judge) beginObject() bool {
+	j.advance(objectScope)
+	copy(j.derived.live, j.words)
+	return j.refuse(j.derived.live, objectScope)
+}
+
+// liveRules are the candidates of a category that are left for the current object; nil is none.
+func (j *Judge) liveRules(c event.Category) ruleSet {
+	some := false
 	for w, word := range j.set.index.category[c] {
-		live[w] = j.surviving(word&j.words[w], w, objectScope)
-		some = some || live[w] != 0
+		word &= j.derived.live[w]
+		j.derived.rules[w] = word
+		some = some || word != 0
 	}
 	if !some {
 		return nil
 	}
-	return live
-}
-
-// surviving gives those of 64 rules that have no false demand among those which hold for the scope or longer.
-func (j *Judge) surviving(word uint64, at int, within scope) uint64 {
-	if j.explaining != nil {
-		return word
-	}
-	for rest := word; rest != 0; rest &= rest - 1 {
-		i := bits.TrailingZeros64(rest)
-		for _, p := range j.set.rules[at*64+i].demands {
-			if j.set.preds[p].scope > within {
-				break
-			}
-			if j.test(p) == no {
-				word &^= 1 << i
-				break
-			}
-		}
-	}
-	return word
+	return j.derived.rules
 }
 
 // judgeList makes one record for each subject of a binding, or for each rule of a role.
 func (j *Judge) judgeList(c event.Category, list int) {
-	j.advance(objectScope)
-	if rules := j.survivors(c, 0); rules != nil {
-		j.judgeElementsOf(c, list, j.object.body.get(recordLists[list]), rules)
+	if j.beginObject() {
+		j.judgeElementsOf(c, list, j.object.body.get(recordLists[list]))
 	}
 }
 
 // judgeElementsOf makes one record for each object in a list.
-func (j *Judge) judgeElementsOf(c event.Category, list int, values span, rules ruleSet) {
+func (j *Judge) judgeElementsOf(c event.Category, list int, values span) {
 	if !values.isArray() {
+		return
+	}
+	rules := j.liveRules(c)
+	if rules == nil {
 		return
 	}
 	number := 0
@@ -96,23 +129,21 @@ func (j *Judge) judgeWorkload() {
 // judgePodSpec makes the pod's record and those of its containers and volumes. meta is the metadata of what holds the
 // spec; at and list are those of podSpec.
 func (j *Judge) judgePodSpec(spec, meta span, at [][]byte, list int) {
-	j.advance(objectScope)
 	p := &j.pod
 	*p = podSpec{spec: spec, meta: meta, at: at, list: list}
 	spec.pick(recordLists[:podLists], p.lists[:])
-	if rules := j.survivors(event.Pod, 0); rules != nil {
+	if !j.beginObject() {
+		return
+	}
+	if rules := j.liveRules(event.Pod); rules != nil {
 		j.advance(elementScope)
 		j.element = element{category: event.Pod, list: noList, value: spec}
 		j.evaluateRules(rules)
 	}
-	if rules := j.survivors(event.Container, 1); rules != nil {
-		for list := range containerLists {
-			j.judgeElementsOf(event.Container, list, p.lists[list], rules)
-		}
+	for list := range containerLists {
+		j.judgeElementsOf(event.Container, list, p.lists[list])
 	}
-	if rules := j.survivors(event.Volume, 2); rules != nil {
-		j.judgeElementsOf(event.Volume, volumesList, p.lists[volumesList], rules)
-	}
+	j.judgeElementsOf(event.Volume, volumesList, p.lists[volumesList])
 }
 
 // injected is true for what admission added to the current record beyond the request.

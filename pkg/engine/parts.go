@@ -9,6 +9,7 @@ const (
 	metadataPart part = iota
 	podMetadataPart
 	podPart
+	podListsPart
 	containerPart
 	volumePart
 	subjectPart
@@ -26,7 +27,8 @@ const (
 
 // derivedScratch is what is worked out once for an object or an element.
 type derivedScratch struct {
-	live       [3]ruleSet // see survivors
+	live       ruleSet // see beginObject
+	rules      ruleSet // see liveRules
 	image      image
 	mounts     []mount
 	patched    []mount // mounts in a patch
@@ -39,9 +41,7 @@ type derivedScratch struct {
 }
 
 func newDerivedScratch(words int) (d derivedScratch) {
-	for i := range d.live {
-		d.live[i] = make(ruleSet, words)
-	}
+	d.live, d.rules = make(ruleSet, words), make(ruleSet, words)
 	return d
 }
 
@@ -71,6 +71,10 @@ func (j *Judge) capturePodMetadata(int32) {
 
 func (j *Judge) capturePod(int32) {
 	j.capturePart(podPart, objectScope, j.pod.spec, j.set.pod)
+}
+
+func (j *Judge) capturePodLists(int32) {
+	j.capturePart(podListsPart, objectScope, j.pod.spec, j.set.podLists)
 }
 
 func (j *Judge) captureVolume(int32) {

@@ -159,6 +159,9 @@ func (r *resolver) elementPlace(c event.Category, path string) (place, bool) {
 	} {
 		below, ok := strings.CutPrefix(path, p.prefix+".")
 		if ok && applies(c, path) {
+			if first, _, _ := strings.Cut(below, "."); p.trie == s.pod && podList([]byte(first)) != noList {
+				p.prefix, p.trie, p.capture = "pod lists", s.podLists, (*Judge).capturePodLists
+			}
 			return place{space: p.prefix, trie: p.trie, below: below, scope: p.scope, body: true, capture: p.capture}, true
 		}
 	}

@@ -27,11 +27,13 @@ type Set struct {
 	index   index
 
 	header, requestBody, responseBody *trie
-	metadata, podMetadata, pod        *trie
+	metadata, podMetadata             *trie
+	pod, podLists                     *trie // podLists has the lists whose elements have records of their own
 	container, volume                 *trie
 	subject, roleRef, policyRule      *trie
 
-	inherited []inheritance // of containers, as far as rules read it
+	inherited []inheritance            // of containers, as far as rules read it
+	demanders [elementScope][]demander // of rules on derived records, by scope
 
 	tagged   [len(event.Members) + 1]int // edges of the header's root by the tag that decoding leaves; the first is not used
 	guesses  int32                       // how many the nodes of all tries have
@@ -79,7 +81,7 @@ type rule struct {
 	// needsRequest and needsResponse are true if a selection looks into that body by its own path.
 	needsRequest, needsResponse bool
 	// demands are items of which none may be false for the rule to be true. Those that look into bodies by path are
-	// not among them: a rule that is refused by others never has the bodies read. What holds longest comes first.
+	// not among them: a rule that is refused by others never has the bodies read.
 	demands []int32
 }
 
