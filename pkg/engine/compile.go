@@ -27,6 +27,7 @@ func Compile(c *sigma.Collection, o Options) (*Set, []sigma.Problem) {
 		k.addRule(r, c.FiltersFor(r))
 	}
 	s.header.addOwn()
+	s.container.addContainerMembers()
 	for _, t := range s.tries() {
 		s.guesses = (*t).freeze(s.guesses)
 	}

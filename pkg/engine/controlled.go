@@ -36,16 +36,17 @@ func (j *Judge) byController() bool {
 		return false
 	}
 	user := j.textOf(j.members[userName])
-	if c, ok := controllers[string(j.object.kind)]; ok && isController(user, c.account) && string(j.tops[topVerb].text()) != "create" {
+	account, isAccount := bytes.CutPrefix(user, []byte(controllerPrefix))
+	isManager := string(user) == controllerManager
+	if !isAccount && !isManager {
+		return false
+	}
+	c, ok := controllers[string(j.object.kind)]
+	if ok && (isManager || string(account) == c.account) && string(j.tops[topVerb].text()) != "create" {
 		return true
 	}
-	c, ok := controllers[string(j.textOf(j.owner().get("kind")))]
-	return ok && isController(user, c.account) && string(groupOf(j.textOf(j.owner().get("apiVersion")))) == c.group
-}
-
-func isController(user []byte, account string) bool {
-	name, ok := bytes.CutPrefix(user, []byte(controllerPrefix))
-	return ok && string(name) == account || string(user) == controllerManager
+	c, ok = controllers[string(j.textOf(j.owner().get("kind")))]
+	return ok && (isManager || string(account) == c.account) && string(groupOf(j.textOf(j.owner().get("apiVersion")))) == c.group
 }
 
 func groupOf(apiVersion []byte) []byte {

@@ -85,7 +85,7 @@ func (j *Judge) image() *image {
 	d := &j.derived
 	if j.take(imagePart, elementScope) {
 		d.image = image{}
-		if ref := j.textOf(j.element.value.get("image")); len(ref) > 0 {
+		if ref := j.textOf(j.containerMember(containerImage)); len(ref) > 0 {
 			d.image = j.parseImage(ref)
 		}
 	}
@@ -150,7 +150,9 @@ func (j *Judge) elementName() []byte {
 	switch j.element.category {
 	case event.Pod:
 		return j.textOf(j.object.metadata.get("name"))
-	case event.Container, event.Volume, event.Subject:
+	case event.Container:
+		return j.textOf(j.containerMember(containerName))
+	case event.Volume, event.Subject:
 		return j.textOf(j.element.value.get("name"))
 	}
 	return nil

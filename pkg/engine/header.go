@@ -59,7 +59,13 @@ const (
 	labelDecision
 	labelReason = labelDecision + 3
 	labelDryRun = labelReason + 3
-	memberCount = labelDryRun + 3
+
+	// Of the current container, once it is captured.
+	containerName    = labelDryRun + 3
+	containerImage   = containerName + 1
+	containerContext = containerImage + 1
+
+	memberCount = containerContext + 1
 )
 
 var members = func() (all [memberCount]struct{ top, key string }) {

@@ -93,10 +93,18 @@ func (j *Judge) capturePolicyRule(int32) {
 	j.capturePart(policyRulePart, elementScope, j.element.value, j.set.policyRule)
 }
 
+// addContainerMembers gives the container's trie an edge for each of its members that the engine reads itself.
+func (t *trie) addContainerMembers() {
+	for member, key := range map[uint8]string{containerName: "name", containerImage: "image", containerContext: "securityContext"} {
+		t.root.connect(key, t.at(key)).member = member
+	}
+}
+
 func (j *Judge) captureContainer(int32) {
 	if !j.take(containerPart, elementScope) {
 		return
 	}
+	clear(j.members[containerName : containerContext+1])
 	j.captureClean(j.element.value, j.set.container)
 	if j.inherit(); j.duplicate {
 		// A key occurs twice in what is inherited. The container is captured once more, since that empties the slots.
@@ -106,6 +114,12 @@ func (j *Judge) captureContainer(int32) {
 		j.captureClean(j.element.value, j.set.container)
 		j.inherit()
 	}
+}
+
+// containerMember is a member of the current container.
+func (j *Judge) containerMember(member int) span {
+	j.captureContainer(0)
+	return j.members[member]
 }
 
 // inheritedKeys are the fields of a container's securityContext that it takes from the pod's if it has none of
@@ -140,14 +154,11 @@ func (j *Judge) inherit() {
 	if j.take(contextPart, objectScope) {
 		j.pod.spec.get("securityContext").pick(inheritedKeys[:], given[:])
 	}
-	var own span
+	own := j.containerMember(containerContext)
 	for _, in := range j.set.inherited {
 		v := given[in.key]
 		if v.none() {
 			continue
-		}
-		if own.none() {
-			own = j.element.value.get("securityContext")
 		}
 		if own.get(inheritedKeys[in.key]).none() {
 			for _, to := range in.to {
