@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strconv"
 
 	"github.com/foretop/foretop/pkg/event"
 	"github.com/foretop/foretop/pkg/jsonindex"
@@ -77,8 +76,8 @@ const (
 
 // isPlaceInList is true for a token that placeAt makes a list of.
 func isPlaceInList(token []byte) bool {
-	number, err := strconv.Atoi(string(token))
-	return string(token) == "-" || err == nil && number >= 0
+	number, ok := numberOf(token)
+	return string(token) == "-" || ok && number >= 0
 }
 
 // fromJSONPatch builds the object that a JSON Patch describes as far as it says: what it adds and replaces, at
@@ -113,7 +112,7 @@ func placeAt(at any, path [][]byte, value any) any {
 	}
 	token := string(path[0])
 	if isPlaceInList(path[0]) {
-		number, _ := strconv.Atoi(token)
+		number, _ := numberOf(path[0])
 		list, ok := at.([]any)
 		if !ok && at != nil {
 			return at

@@ -50,9 +50,23 @@ func (p *podSpec) place() string {
 	return b.String()
 }
 
+// numberOf reads a step that is a number, as strconv.Atoi does, but makes no error of one that is none.
+func numberOf(step []byte) (number int, ok bool) {
+	for _, c := range step {
+		if c-'0' > 9 && c != '-' && c != '+' {
+			return 0, false
+		}
+	}
+	if len(step) == 0 {
+		return 0, false
+	}
+	number, err := strconv.Atoi(string(step))
+	return number, err == nil
+}
+
 func isNumber(step []byte) bool {
-	_, err := strconv.Atoi(string(step))
-	return err == nil
+	_, ok := numberOf(step)
+	return ok
 }
 
 // follow goes along keys of objects and numbers of lists.
@@ -62,8 +76,8 @@ func (s span) follow(steps [][]byte) span {
 			s = s.get(string(step))
 			continue
 		}
-		number, err := strconv.Atoi(string(step))
-		if err != nil {
+		number, ok := numberOf(step)
+		if !ok {
 			return span{}
 		}
 		var found span
