@@ -83,9 +83,24 @@ func (d *Decoder) azureRecord(o *object, sc *scope) outcome {
 // /SUBSCRIPTIONS/<guid>/RESOURCEGROUPS/<group>/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<name>,
 // or .../CONNECTEDCLUSTERS/<name> for clusters that Azure Arc has connected.
 func (d *Decoder) azureResource(o *object, sc *scope) {
-	text, ok := d.text(o, keyResourceID)
+	raw, p := o.raw(keyResourceID), &d.aksPlaced
+	if !p.is(raw, "") {
+		p.said = d.azureID(raw)
+		p.keep(raw, "")
+	}
+	if p.said.owned {
+		sc.env.Cloud.AccountID = p.said.account
+	}
+	if p.said.identified {
+		sc.env.Cluster.ID, sc.env.Cluster.Name = p.said.id, p.said.name
+	}
+}
+
+// azureID reads a resource id as it stands.
+func (d *Decoder) azureID(raw []byte) (said resourcePlace) {
+	text, ok := unquote(raw, &d.scratch)
 	if !ok {
-		return
+		return said
 	}
 	from := len(d.scratch)
 	for _, c := range text {
@@ -97,14 +112,16 @@ func (d *Decoder) azureResource(o *object, sc *scope) {
 	id := d.cluster.intern(d.scratch[from:])
 	d.scratch = d.scratch[:from]
 	if rest, ok := strings.CutPrefix(id, "/subscriptions/"); ok {
-		sc.env.Cloud.AccountID, _, _ = strings.Cut(rest, "/")
+		said.account, _, _ = strings.Cut(rest, "/")
+		said.owned = true
 	}
 	for _, kind := range [...]string{"/managedclusters/", "/connectedclusters/"} {
 		if _, name, ok := strings.Cut(id, kind); ok {
 			name, _, _ = strings.Cut(name, "/")
-			sc.env.Cluster.ID, sc.env.Cluster.Name = id, name
+			said.id, said.name, said.identified = id, name, true
 		}
 	}
+	return said
 }
 
 // azureProperties decodes the event in properties.log, which is JSON text or an object, below properties,

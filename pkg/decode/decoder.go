@@ -73,6 +73,8 @@ type Decoder struct {
 	zipped  int          // how many of them are in use
 	cluster clusterCache
 
+	gkePlaced, aksPlaced placeMemo
+
 	last  key                        // of the member before, see memberKey
 	after [maxNest + 1][keyCount]key // which key came behind which one, by level
 

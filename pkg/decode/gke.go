@@ -1,6 +1,9 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // google decodes Cloud Logging entries, and the Pub/Sub messages around them (push requests and pull
 // answers). Sources:
@@ -80,7 +83,7 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 	d.gkePlace(o, &inner)
 	inner.place(sc)
 	c := gkeEntry{Decoder: d, entry: o, payload: payload}
-	event, ok := c.compose()
+	composedText, ok := c.compose()
 	if !ok {
 		if o.cut {
 			return broken(ClassTruncated, "a Kubernetes audit entry is cut before it says who did what", o.b)
@@ -88,10 +91,10 @@ func (d *Decoder) logEntry(o *object, sc *scope) outcome {
 		return broken(ClassMissingFields, "a Kubernetes audit entry without methodName", o.b)
 	}
 	inner.env.Missing, inner.env.Inferred = d.missing, d.inferred
-	d.enter(event)
+	d.enter(composedText)
 	defer d.leave()
 	composed := &d.objects[d.level]
-	if _, v := d.scanObject(event, 0, composed); v != valueDone {
+	if _, v := d.scanObject(composedText, 0, composed); v != valueDone {
 		return broken(ClassTooDeep, "a Kubernetes audit entry is nested deeper than the limit", o.b)
 	}
 	d.level++
@@ -129,14 +132,60 @@ func (d *Decoder) isKubernetes(o, payload *object) bool {
 func (d *Decoder) gkePlace(o *object, sc *scope) {
 	env := &sc.env
 	env.Provider, env.Cloud.Provider = "gke", "gcp"
-	labels := d.find(o.raw(keyResource), "labels")
+	raw, p := o.raw(keyResource), &d.gkePlaced
+	if !p.is(raw, d.meta[MetaProject]) {
+		p.said = d.gkeResource(raw)
+		p.keep(raw, d.meta[MetaProject])
+	}
+	env.Cluster.Name, env.Cloud.ProjectID, env.Cloud.Region = p.said.name, p.said.account, p.said.region
+	if p.said.zone != "" {
+		env.Cloud.Zone = p.said.zone
+	}
+	if p.said.identified {
+		env.Cluster.ID = p.said.id
+	}
+	if t, ok := d.timeValue(o.raw(keyReceiveTimestamp)); ok {
+		env.Time = t
+	}
+}
+
+// placeMemo keeps what the last bytes that named a resource said: records of one cluster all have the same ones.
+type placeMemo struct {
+	raw     []byte
+	project string // of the subscription
+	known   bool
+	said    resourcePlace
+}
+
+// resourcePlace is what the name of a cloud's resource says.
+type resourcePlace struct {
+	id, name              string // of the cluster
+	account, region, zone string // account: or project
+	identified            bool   // there is an id, though it may be none that is taken for one
+	owned                 bool   // there is an account
+}
+
+const maxPlace = 4 << 10
+
+func (p *placeMemo) is(raw []byte, project string) bool {
+	return p.known && project == p.project && bytes.Equal(raw, p.raw)
+}
+
+func (p *placeMemo) keep(raw []byte, project string) {
+	if p.known = len(raw) <= maxPlace; p.known {
+		p.raw, p.project = append(p.raw[:0], raw...), strings.Clone(project)
+	}
+}
+
+// gkeResource reads the monitored resource.
+func (d *Decoder) gkeResource(raw []byte) (said resourcePlace) {
+	labels := d.find(raw, "labels")
 	project, location := d.name(d.find(labels, "project_id")), d.name(d.find(labels, "location"))
 	name := d.name(d.find(labels, "cluster_name"))
-	env.Cloud.ProjectID, env.Cloud.Region = project, location
+	said.name, said.account, said.region = name, project, location
 	if n := len(location); n > 2 && location[n-2] == '-' { // europe-west1-b is a zone of europe-west1
-		env.Cloud.Zone, env.Cloud.Region = location, location[:n-2]
+		said.zone, said.region = location, location[:n-2]
 	}
-	env.Cluster.Name = name
 	if project == "" {
 		project = d.meta[MetaProject]
 	}
@@ -145,10 +194,8 @@ func (d *Decoder) gkePlace(o *object, sc *scope) {
 		for _, part := range [...]string{"projects/", project, "/locations/", location, "/clusters/", name} {
 			d.scratch = append(d.scratch, part...)
 		}
-		env.Cluster.ID = d.cluster.intern(d.scratch[from:])
+		said.id, said.identified = d.cluster.intern(d.scratch[from:]), true
 		d.scratch = d.scratch[:from]
 	}
-	if t, ok := d.timeValue(o.raw(keyReceiveTimestamp)); ok {
-		env.Time = t
-	}
+	return said
 }

@@ -6,7 +6,10 @@ import (
 	"github.com/foretop/foretop/pkg/jsonindex"
 )
 
-var utf8BOM = []byte("\xef\xbb\xbf")
+var (
+	utf8BOM = []byte("\xef\xbb\xbf")
+	newline = []byte("\n")
+)
 
 // record decodes a whole record: encodings first, then the values in it.
 func (d *Decoder) record(body []byte, sc *scope) outcome {
@@ -332,7 +335,9 @@ func (d *Decoder) embedded(content, raw []byte, sc *scope) outcome {
 		}
 		content = d.scratch[scratch:]
 	}
-	out := d.sequence(bytes.TrimPrefix(content, utf8BOM), sc)
+	// Shippers keep the line's end. Without it, no text that is sound has control characters to look for.
+	content = bytes.TrimSuffix(bytes.TrimPrefix(content, utf8BOM), newline)
+	out := d.sequence(content, sc)
 	out.remark.raw = raw // the text lies in a buffer that the next one overwrites
 	d.scratch = d.scratch[:scratch]
 	return out
