@@ -39,6 +39,11 @@ func TestMemoryOfAScanIsBounded(t *testing.T) {
 		"nested objects":      nested(`{"a":`, `1`, `}`),
 		"brackets that stay":  fill(``, `{"a":[`, ``),
 		"objects without end": fill(``, `{`, ``),
+		"members":             members(`{`, `}`, 760_000, func(i int) string { return `"k` + strconv.Itoa(i) + `":"` + strings.Repeat("v", 10) + `"` }),
+		"members of a member": members(`{"spec":{"nodeSelector":{`, `}}}`, 500_000, func(i int) string { return `"k` + strconv.Itoa(i) + `":"x"` }),
+		"containers": members(`{"kind":"Pod","spec":{"containers":[`, `]}}`, 20_000, func(int) string {
+			return `{"name":"c","env":[{"name":"a","value":"` + strings.Repeat("v", 500) + `"}]}`
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := foretop(t, nil, nil, "scan", "--workers", "2", hostileFile(t, body))
@@ -54,6 +59,20 @@ func TestMemoryOfAScanIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// members joins n of what one gives.
+func members(before, after string, n int, one func(i int) string) string {
+	var b strings.Builder
+	b.WriteString(before)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(one(i))
+	}
+	b.WriteString(after)
+	return b.String()
 }
 
 // hostileFile holds events with this body, which need not be sound.

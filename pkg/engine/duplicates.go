@@ -1,32 +1,37 @@
 package engine
 
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+)
+
+// memberHash stands for one member while the duplicates among many are looked for: sixteen bytes, whatever its key.
+type memberHash struct {
+	hash   uint64 // of the decoded key
+	number int32
+}
+
+var duplicateSeed = maphash.MakeSeed()
+
 // withoutDuplicates appends v to dst, keeping of each object only the last member of a key, as encoding/json
-// reads it. It is the slow path of an event that nobody's API server writes.
+// reads it. It is the slow path of an event that nobody's API server writes, and bounded in memory for one that
+// somebody wrote to be slow.
 func withoutDuplicates(dst []byte, v span) []byte {
 	switch {
 	case v.isObject():
-		last := make(map[string]int)
-		n := 0
-		for c := open(v); ; n++ {
-			key, ok := c.key()
-			if !ok {
-				break
-			}
-			last[string(key)] = n
-			c.value()
-		}
+		outdated := outdatedMembers(v)
 		dst = append(dst, '{')
 		first := true
-		n = 0
-		for c := open(v); ; n++ {
+		c := open(v)
+		for n := int32(0); ; n++ {
 			before := c.i
-			key, ok := c.key()
-			if !ok {
+			if !c.name() {
 				break
 			}
 			written := c.b[before:c.i] // the key as written, with its colon and perhaps the comma before it
 			value := c.value()
-			if last[string(key)] != n {
+			if _, dropped := slices.BinarySearch(outdated, n); dropped {
 				continue
 			}
 			if !first {
@@ -50,6 +55,32 @@ func withoutDuplicates(dst []byte, v span) []byte {
 		return append(dst, ']')
 	}
 	return append(dst, v.bytes()...)
+}
+
+// outdatedMembers are the numbers of the members of an object that a later one of the same key replaces, in order. Keys
+// are told apart by a hash of 64 bits whose seed nobody knows.
+func outdatedMembers(v span) []int32 {
+	var all []memberHash
+	c := open(v)
+	for n := int32(0); ; n++ {
+		key, ok := c.key()
+		if !ok {
+			break
+		}
+		all = append(all, memberHash{maphash.Bytes(duplicateSeed, key), n})
+		c.value()
+	}
+	slices.SortFunc(all, func(a, b memberHash) int {
+		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.number, b.number))
+	})
+	var outdated []int32
+	for i := range all {
+		if i+1 < len(all) && all[i].hash == all[i+1].hash {
+			outdated = append(outdated, all[i].number)
+		}
+	}
+	slices.Sort(outdated)
+	return outdated
 }
 
 func trimComma(b []byte) []byte {

@@ -113,6 +113,7 @@ func (j *Judge) captureObject(v span, n *node) {
 		}
 		if seen.add(at) {
 			j.duplicate = true
+			return // what was captured is thrown away
 		}
 		e, start := &n.edges[at], c.i
 		for _, to := range e.to {
@@ -158,6 +159,7 @@ func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node
 		}
 		if seen.add(at) {
 			j.duplicate = true
+			return // what was captured is thrown away
 		}
 		e, value := &n.edges[at], span{x, int(kid.From), int(kid.To)}
 		if e.member != 0 {
