@@ -2,144 +2,10 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
-	"github.com/foretop/foretop/pkg/jsonindex"
 )
-
-// operation is one step of a JSON Patch (RFC 6902).
-type operation struct {
-	op    []byte
-	path  [][]byte // unescaped reference tokens
-	value span
-}
-
-// places is true for a step that puts a value somewhere.
-func (o *operation) places() bool {
-	return (string(o.op) == "add" || string(o.op) == "replace") && !o.value.none() && len(o.path) <= maxPatchDepth
-}
-
-// operations reads the JSON Patch of the current event, once; steps that are none are left out. A test changes nothing
-// and is left out too.
-func (j *Judge) operations(patch span) []operation {
-	d := &j.derived
-	if !j.take(operationsPart, eventScope) {
-		return d.operations
-	}
-	d.operations, d.tokens = d.operations[:0], d.tokens[:0]
-	if !patch.isArray() {
-		return nil
-	}
-	for c := open(patch); c.element(); {
-		var members [3]span
-		c.value().pick(operationKeys, members[:])
-		op, pointer := j.textOf(members[0]), j.textOf(members[1])
-		if len(pointer) == 0 || pointer[0] != '/' || len(op) == 0 || string(op) == "test" {
-			continue
-		}
-		first := len(d.tokens)
-		for rest, more := pointer[1:], true; more; {
-			var token []byte
-			token, rest, more = bytes.Cut(rest, []byte{'/'})
-			d.tokens = append(d.tokens, j.unescapeToken(token))
-		}
-		d.operations = append(d.operations, operation{op, d.tokens[first:len(d.tokens):len(d.tokens)], members[2]})
-	}
-	return d.operations
-}
-
-var operationKeys = []string{"op", "path", "value"}
-
-// unescapeToken undoes the escapes of a reference token: ~1 for a slash, ~0 for a tilde.
-func (j *Judge) unescapeToken(token []byte) []byte {
-	if bytes.IndexByte(token, '~') < 0 {
-		return token
-	}
-	start := len(j.arena)
-	for i := 0; i < len(token); i++ {
-		c := token[i]
-		if c == '~' && i+1 < len(token) && token[i+1]-'0' <= 1 {
-			i++
-			c = "~/"[token[i]-'0']
-		}
-		j.arena = append(j.arena, c)
-	}
-	return j.arena[start:len(j.arena):len(j.arena)]
-}
-
-const (
-	maxPatchIndex = 1000 // list indexes beyond it are appended
-	maxPatchDepth = 64
-)
-
-// isPlaceInList is true for a token that placeAt makes a list of.
-func isPlaceInList(token []byte) bool {
-	number, ok := numberOf(token)
-	return string(token) == "-" || ok && number >= 0
-}
-
-// fromJSONPatch builds the object that a JSON Patch describes as far as it says: what it adds and replaces, at
-// its place. The list of an element that is named by number is filled up with empty objects.
-func (j *Judge) fromJSONPatch(patch span) span {
-	var root any
-	for _, o := range j.operations(patch) {
-		if !o.places() {
-			continue
-		}
-		var value any
-		d := json.NewDecoder(bytes.NewReader(o.value.bytes()))
-		d.UseNumber()
-		if d.Decode(&value) == nil {
-			root = placeAt(root, o.path, value)
-		}
-	}
-	if root == nil {
-		return span{}
-	}
-	text, err := json.Marshal(root)
-	if err != nil {
-		return span{}
-	}
-	return parsed(new(jsonindex.Index), text)
-}
-
-// placeAt puts value at the path below at and returns the new at.
-func placeAt(at any, path [][]byte, value any) any {
-	if len(path) == 0 {
-		return value
-	}
-	token := string(path[0])
-	if isPlaceInList(path[0]) {
-		number, _ := numberOf(path[0])
-		list, ok := at.([]any)
-		if !ok && at != nil {
-			return at
-		}
-		if token == "-" || number > maxPatchIndex {
-			number = len(list)
-		}
-		for len(list) <= number {
-			list = append(list, map[string]any{})
-		}
-		list[number] = placeAt(list[number], path[1:], value)
-		return list
-	}
-	object, ok := at.(map[string]any)
-	if !ok {
-		if at != nil {
-			return at
-		}
-		object = make(map[string]any)
-	}
-	var inner any
-	if len(path) > 1 {
-		inner = object[token]
-	}
-	object[token] = placeAt(inner, path[1:], value)
-	return object
-}
 
 // touched is true unless a patch left the current record alone.
 func (j *Judge) touched() bool {
@@ -164,7 +30,7 @@ func (j *Judge) patches(keys ...string) bool {
 	}
 	if patch.isArray() {
 		for _, o := range j.operations(patch) {
-			if slices.Contains(keys, string(o.path[0])) {
+			if len(o.path) == 0 || slices.Contains(keys, string(o.path[0])) {
 				return true
 			}
 		}
@@ -189,7 +55,10 @@ func (p *podSpec) overlaps(path [][]byte) bool {
 	return true
 }
 
-func isIndex(token []byte) bool { return isNumber(token) || string(token) == "-" }
+func isIndex(token []byte) bool {
+	_, ok := listPlace(token)
+	return ok
+}
 
 // podList gives the number of a list of a pod spec whose elements have records of their own, or noList.
 func podList(key []byte) int {
@@ -222,6 +91,9 @@ func (j *Judge) podTouched() bool {
 	if p.list >= 0 {
 		return p.unlocated(patch)
 	}
+	if p.rewritten(patch) {
+		return true
+	}
 	if !p.patch.isObject() {
 		return false
 	}
@@ -231,10 +103,28 @@ func (j *Judge) podTouched() bool {
 			return false
 		}
 		c.value()
-		if podList(key) == noList && (len(key) == 0 || key[0] != '$') {
+		if podList(key) == noList && !bytes.HasPrefix(key, elementOrder) {
 			return true
 		}
 	}
+}
+
+// elementOrder begins the keys by which a strategic merge patch changes the order of a list and nothing else.
+var elementOrder = []byte("$setElementOrder/")
+
+// rewritten is true if a strategic merge patch says of the spec, or of what holds it, that nothing stays but what the
+// patch has.
+func (p *podSpec) rewritten(patch span) bool {
+	for i := 0; patch.isObject(); i++ {
+		if !patch.get("$patch").none() || !patch.get("$retainKeys").none() {
+			return true
+		}
+		if i == len(p.at) {
+			break
+		}
+		patch = patch.get(string(p.at[i]))
+	}
+	return false
 }
 
 // ephemeral is true for the subresource that changes nothing but the ephemeral containers.
@@ -259,7 +149,7 @@ func (j *Judge) listTouched() bool {
 	if p.list >= 0 {
 		return p.unlocated(patch)
 	}
-	if list != volumesList && !p.patch.get("securityContext").none() {
+	if p.rewritten(patch) || list != volumesList && !p.patch.get("securityContext").none() {
 		return true // containers inherit it
 	}
 	v := named(p.patch.get(recordLists[list]), j.elementName())
@@ -280,10 +170,11 @@ func (j *Judge) listTouched() bool {
 }
 
 // touchedByOperation is true if a JSON Patch changes the current element of a list of the spec, or the security context
-// that containers inherit.
+// that containers inherit, or may. It follows the element's number back through the steps: what is added to the list
+// or removed from it moves what stands behind.
 func (j *Judge) touchedByOperation(patch span) bool {
-	p, list := &j.pod, j.element.list
-	for _, o := range j.operations(patch) {
+	p, list, number := &j.pod, j.element.list, j.element.number
+	for _, o := range slices.Backward(j.operations(patch)) {
 		if !p.overlaps(o.path) {
 			continue
 		}
@@ -292,8 +183,22 @@ func (j *Judge) touchedByOperation(patch span) bool {
 		case len(below) == 0 || string(below[0]) == "securityContext" && list != volumesList:
 			return true
 		case podList(below[0]) != list:
-		case len(below) == 1 || string(below[1]) == "-" || bytes.Equal(below[1], j.decimal(j.element.number)):
+			continue
+		case len(below) == 1:
 			return true
+		}
+		at, ok := listPlace(below[1])
+		switch {
+		case !ok || at < 0: // counted from the end, which is not known
+			return true
+		case o.kind == removeOperation && len(below) == 2:
+			if at <= number {
+				number++
+			}
+		case at == number:
+			return true
+		case o.kind == addOperation && len(below) == 2 && at < number:
+			number--
 		}
 	}
 	return false
@@ -311,14 +216,16 @@ func (j *Judge) mountsByOperation(patch span, volume []byte) bool {
 			continue
 		}
 		switch {
-		case len(below) == 1 || len(below) == 2: // containers, or one of them
-			if mounts(o.value, volume) {
+		case o.kind == removeOperation && len(below) <= 2: // it mounts nothing
+		case len(below) <= 2: // containers, or one of them
+			if o.value.none() || mounts(o.value, volume) {
 				return true
 			}
 		case string(below[2]) != "volumeMounts":
 		case len(below) != 4: // all mounts, or a part of one
 			return true
-		case string(o.value.get("name").text()) == string(volume):
+		case o.kind == removeOperation:
+		case o.value.none() || string(o.value.get("name").text()) == string(volume):
 			return true
 		}
 	}

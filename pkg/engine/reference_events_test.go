@@ -227,12 +227,18 @@ func drawPatch(t *rapid.T, resource, kind string) any {
 		return listOf(t, 3, func() any {
 			path := holder + pick(t, "/spec", "/spec/containers", "/spec/containers/0", "/spec/containers/1/image", "/spec/containers/-", "/spec/containers/0/securityContext/privileged", "/spec/volumes", "/spec/volumes/0",
 				"/spec/volumes/-", "/spec/securityContext", "/spec/hostPID", "/metadata/labels/app.kubernetes.io~1name", "/kind", "/", "", "x")
-			path = pick(t, path, path, path, "/subjects", "/subjects/0", "/rules/0/verbs", "/roleRef", "/metadata/labels", "/spec")
+			path = pick(t, path, path, path, drawPlace(t, holder), drawPlace(t, holder), "/subjects", "/subjects/0", "/rules/0/verbs", "/roleRef", "/metadata/labels", "/spec", "", "x/spec/containers/0")
 			value := pick(t, func() any { return drawPodSpec(t) }, func() any { return []any{drawContainer(t)} }, func() any { return drawContainer(t) }, func() any { return drawVolume(t) }, func() any { return true }, func() any { return "nginx" })
-			return spoiled(t, some(t, 15, members{{"op", pick(t, "add", "replace", "replace", "remove", "test", "move")}, {"path", path}, {"value", value()}}))
+			return spoiled(t, some(t, 15, members{{"op", pick(t, "add", "add", "replace", "replace", "remove", "test", "move", "copy")}, {"path", path}, {"from", drawPlace(t, holder)}, {"value", value()}}))
 		})
 	}
 	return drawBody(t, resource, kind)
+}
+
+// drawPlace gives a pointer to an element of a list of a pod spec, or into one.
+func drawPlace(t *rapid.T, holder string) string {
+	return holder + pick(t, "/spec/containers/", "/spec/containers/", "/spec/initContainers/", "/spec/volumes/") + pick(t, "0", "1", "2", "-1", "01", "+1", "-") +
+		pick(t, "", "", "/securityContext/privileged", "/name", "/volumeMounts/0", "/volumeMounts")
 }
 
 func drawTexts(t *rapid.T, from []string) []any {

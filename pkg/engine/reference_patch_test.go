@@ -4,9 +4,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/foretop/foretop/pkg/engine"
+	"github.com/foretop/foretop/pkg/sigma"
 )
 
-// This file: what a patch touched, for the plain cases, and the object that a JSON Patch describes.
+// This file: what a patch touched, and the object that a JSON Patch describes.
 
 // step is one operation of a JSON Patch.
 type step struct {
@@ -16,19 +22,41 @@ type step struct {
 	given bool
 }
 
+// stepsOf reads a JSON Patch as the API server does. A move removes and adds; what a copy adds is not known.
 func stepsOf(patch []any) []step {
 	var all []step
-	for _, s := range patch {
-		op, pointer := textAt(s, "op"), textAt(s, "path")
-		if op == "" || op == "test" || !strings.HasPrefix(pointer, "/") {
-			continue
+	add := func(op string, pointer any, value any, given bool) {
+		text, ok := pointer.(string)
+		before, after, deeper := strings.Cut(text, "/")
+		if !ok || !deeper && before != "" {
+			return
 		}
-		parts := strings.Split(pointer[1:], "/")
+		var parts []string
+		if deeper {
+			parts = strings.Split(after, "/")
+		}
 		for i, p := range parts {
 			parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
 		}
-		value, given := s.(map[string]any)["value"]
 		all = append(all, step{op, parts, value, given})
+	}
+	for _, s := range patch {
+		value, given := member(s, "value"), false
+		if object, ok := s.(map[string]any); ok {
+			_, given = object["value"]
+		}
+		switch op := textAt(s, "op"); op {
+		case "", "test":
+		case "move":
+			add("remove", member(s, "from"), nil, false)
+			add("add", member(s, "path"), nil, false)
+		case "copy":
+			add("add", member(s, "path"), nil, false)
+		case "remove":
+			add("remove", member(s, "path"), nil, false)
+		default:
+			add(op, member(s, "path"), value, given)
+		}
 	}
 	return all
 }
@@ -38,7 +66,7 @@ func objectOfSteps(patch []any) any {
 	var root any
 	for _, s := range stepsOf(patch) {
 		if oneOf(s.op, "add", "replace") && s.given && len(s.path) <= 64 {
-			root = placed(root, s.path, copyOf(s.value))
+			root = placed(root, s.path, copyOf(s.value), s.op == "add")
 		}
 	}
 	return root
@@ -63,36 +91,40 @@ func copyOf(v any) any {
 	return v
 }
 
-// placed gives at with value put at the path below it. A place that holds something else already stays as it is.
-func placed(at any, path []string, value any) any {
+// placed gives at with value put at the path below it; what is added to a list is put between its elements. A place that
+// holds something else already stays as it is.
+func placed(at any, path []string, value any, add bool) any {
 	if len(path) == 0 {
 		return value
 	}
 	number, err := strconv.Atoi(path[0])
-	isNumber := err == nil && number >= 0 || path[0] == "-"
+	isNumber := err == nil || path[0] == "-"
 	switch at := at.(type) {
 	case nil:
 		if isNumber {
-			return placed([]any{}, path, value)
+			return placed([]any{}, path, value, add)
 		}
-		return placed(map[string]any{}, path, value)
+		return placed(map[string]any{}, path, value, add)
 	case []any:
 		if !isNumber {
 			return at
 		}
-		if path[0] == "-" || number > 1000 {
+		if path[0] == "-" || number < 0 || number > 1000 {
 			number = len(at)
+		}
+		if add && len(path) == 1 && number < len(at) {
+			return append(at[:number:number], append([]any{value}, at[number:]...)...)
 		}
 		for len(at) <= number {
 			at = append(at, map[string]any{})
 		}
-		at[number] = placed(at[number], path[1:], value)
+		at[number] = placed(at[number], path[1:], value, add)
 		return at
 	case map[string]any:
 		if isNumber {
 			return at
 		}
-		at[path[0]] = placed(at[path[0]], path[1:], value)
+		at[path[0]] = placed(at[path[0]], path[1:], value, add)
 		return at
 	}
 	return at
@@ -109,7 +141,7 @@ func (w *written) listTouched(keys ...string) bool {
 		return true
 	}
 	if steps, ok := w.patch.([]any); ok {
-		return slices.ContainsFunc(stepsOf(steps), func(s step) bool { return slices.Contains(keys, s.path[0]) })
+		return slices.ContainsFunc(stepsOf(steps), func(s step) bool { return len(s.path) == 0 || slices.Contains(keys, s.path[0]) })
 	}
 	object, ok := w.patch.(map[string]any)
 	return !ok || slices.ContainsFunc(keys, func(key string) bool { _, has := object[key]; return has })
@@ -117,9 +149,8 @@ func (w *written) listTouched(keys ...string) bool {
 
 var elementLists = []string{"containers", "initContainers", "ephemeralContainers", "volumes"}
 
-// steps gives the operations of a JSON Patch on the pod spec, with the paths below it; whole is true if one of them
-// writes the spec or what holds it. ok is false where this reference leaves open what they touch: where they move
-// elements of lists, or name them in another way than by their final number.
+// patchSteps gives the operations of a JSON Patch on the pod spec, with the paths below it; whole is true if one of them
+// writes the spec or what holds it. ok is false for a spec in a list, which this reference leaves open.
 func (s *podSpec) patchSteps(steps []any) (below []step, whole, ok bool) {
 	if s.steps != nil {
 		return nil, false, false
@@ -134,16 +165,64 @@ func (s *podSpec) patchSteps(steps []any) (below []step, whole, ok bool) {
 			continue
 		}
 		p.path = p.path[len(s.keys):]
-		if slices.Contains(elementLists, p.path[0]) && len(p.path) > 1 {
-			number, err := strconv.Atoi(p.path[1])
-			plain := err == nil && number >= 0 && strconv.Itoa(number) == p.path[1]
-			if !(plain && (len(p.path) > 2 || p.op == "replace")) && !(p.path[1] == "-" && len(p.path) == 2 && p.op == "add") {
-				return nil, false, false
-			}
-		}
 		below = append(below, p)
 	}
 	return below, whole, true
+}
+
+// applied tells which elements of a list are written by operations on it, by number in the list that they leave, which
+// has length elements. sure is false where another answer is possible: the list cannot have been that long, the
+// operations cannot be applied to it, or they count from its end.
+func applied(steps []step, list string, length int) (touched []bool, sure bool) {
+	before := length
+	for _, p := range steps {
+		if p.path[0] != list || len(p.path) != 2 {
+			continue
+		}
+		switch p.op {
+		case "add":
+			before--
+		case "remove":
+			before++
+		}
+	}
+	if before < 0 {
+		return nil, false
+	}
+	elements, sure := make([]bool, before), true
+	for _, p := range steps {
+		if p.path[0] != list {
+			continue
+		}
+		if len(p.path) == 1 {
+			return slices.Repeat([]bool{true}, length), true
+		}
+		at, err := strconv.Atoi(p.path[1])
+		ends := len(elements)
+		adds := p.op == "add" && len(p.path) == 2
+		if adds {
+			ends++
+		}
+		switch {
+		case p.path[1] == "-" && adds:
+			at, sure = len(elements), false
+		case err != nil:
+			return nil, false
+		case at < 0:
+			at, sure = at+ends, false
+		}
+		switch {
+		case at < 0 || at >= ends:
+			return nil, false
+		case adds:
+			elements = slices.Insert(elements, at, true)
+		case p.op == "remove" && len(p.path) == 2:
+			elements = slices.Delete(elements, at, at+1)
+		default:
+			elements[at] = true
+		}
+	}
+	return elements, sure
 }
 
 // leaveOpen says that this reference does not know.
@@ -170,13 +249,29 @@ func (s *podSpec) podTouched(r *record) []any {
 	if s.inList() {
 		return r.leaveOpen("record.touched")
 	}
+	if s.rewritten() {
+		return []any{true}
+	}
 	patch, _ := along(s.patch, s.keys).(map[string]any)
 	for key := range patch {
-		if !slices.Contains(elementLists, key) && !strings.HasPrefix(key, "$") {
+		if !slices.Contains(elementLists, key) && !strings.HasPrefix(key, "$setElementOrder/") {
 			return []any{true}
 		}
 	}
 	return []any{false}
+}
+
+// rewritten: a strategic merge patch that keeps only what it has itself, of the spec or of what holds it.
+func (s *podSpec) rewritten() bool {
+	for n := range len(s.keys) + 1 {
+		object, _ := along(s.patch, s.keys[:n]).(map[string]any)
+		for _, key := range []string{"$patch", "$retainKeys"} {
+			if _, has := object[key]; has {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *podSpec) inList() bool {
@@ -196,15 +291,25 @@ func (s *podSpec) elementTouched(r *record, list, name string, number int) []any
 		if !ok {
 			return r.leaveOpen("record.touched")
 		}
-		return []any{whole || slices.ContainsFunc(steps, func(p step) bool {
-			return p.path[0] == "securityContext" && list != "volumes" ||
-				p.path[0] == list && (len(p.path) == 1 || p.path[1] == "-" || p.path[1] == strconv.Itoa(number))
-		})}
+		if whole || slices.ContainsFunc(steps, func(p step) bool { return p.path[0] == "securityContext" && list != "volumes" }) {
+			return []any{true}
+		}
+		written, sure := applied(steps, list, len(listAt(s.spec, list)))
+		if number < len(written) && written[number] {
+			return []any{true}
+		}
+		if !sure {
+			return r.leaveOpen("record.touched")
+		}
+		return []any{false}
 	}
 	if s.inList() {
 		return r.leaveOpen("record.touched")
 	}
 	patch, _ := along(s.patch, s.keys).(map[string]any)
+	if s.rewritten() {
+		return []any{true}
+	}
 	if _, has := patch["securityContext"]; has && list != "volumes" {
 		return []any{true}
 	}
@@ -242,4 +347,37 @@ func (s *podSpec) volumeTouched(r *record, name string, number int) []any {
 		}
 	}
 	return []any{false}
+}
+
+// touchedRules are true of the containers that a patch touched, and of those that it left alone.
+var touchedRules = func() []*sigma.Rule {
+	var files []sigma.File
+	for i, touched := range []string{"true", "false"} {
+		files = append(files, sigma.File{Name: touched, Data: []byte("title: T" + touched + "\nid: 11111111-2222-4333-8444-55555555555" + strconv.Itoa(i) +
+			"\nlogsource: {product: kubernetes, service: audit, category: container}\nlevel: medium\ndetection:\n  s: {record.touched: " + touched + "}\n  condition: s\n")})
+	}
+	return sigma.Load(files, sigma.Options{}).Rules
+}()
+
+// checkTouched draws JSON Patches with several steps on one list, each in what the steps before it left.
+func checkTouched(t *rapid.T) {
+	set := compiled(t, touchedRules)
+	place := func() string {
+		return "/spec/containers/" + pick(t, "0", "1", "2", "3", "01", "-1", "-") + pick(t, "", "", "/image")
+	}
+	var containers, steps []any
+	for i := range rapid.IntRange(1, 4).Draw(t, "containers") {
+		containers = append(containers, members{{"name", "c" + strconv.Itoa(i)}})
+	}
+	for range rapid.IntRange(1, 4).Draw(t, "steps") {
+		steps = append(steps, members{{"op", pick(t, "add", "remove", "replace", "move", "copy")}, {"path", place()}, {"from", place()}, {"value", "x"}})
+	}
+	s := newSpelling(0, false)
+	s.value(members{{"verb", "patch"}, {"objectRef", members{{"resource", "pods"}}}, {"responseStatus", members{{"code", 200}}}, {"requestObject", steps},
+		{"responseObject", members{{"kind", "Pod"}, {"spec", members{{"containers", containers}}}}}})
+	checkVerdict(t, touchedRules, set.NewJudge(), new(engine.Verdict), s.out, &envelopes[0])
+}
+
+func TestStepsOfAJSONPatchCountInWhatTheStepsBeforeThemLeft(t *testing.T) {
+	rapid.Check(t, checkTouched)
 }
