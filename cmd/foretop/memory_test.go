@@ -41,6 +41,9 @@ func TestMemoryOfAScanIsBounded(t *testing.T) {
 		"objects without end": fill(``, `{`, ``),
 		"members":             members(`{`, `}`, 760_000, func(i int) string { return `"k` + strconv.Itoa(i) + `":"` + strings.Repeat("v", 10) + `"` }),
 		"members of a member": members(`{"spec":{"nodeSelector":{`, `}}}`, 500_000, func(i int) string { return `"k` + strconv.Itoa(i) + `":"x"` }),
+		"keys twice": members(`{"kind":"Pod","spec":{"hostPID":false,"hostPID":true,"nodeSelector":{`, `}}}`, 400_000, func(i int) string {
+			return `"k` + strconv.Itoa(i/2) + `":{"x":"y"}`
+		}),
 		"containers": members(`{"kind":"Pod","spec":{"containers":[`, `]}}`, 20_000, func(int) string {
 			return `{"name":"c","env":[{"name":"a","value":"` + strings.Repeat("v", 500) + `"}]}`
 		}),

@@ -24,14 +24,14 @@ func withoutDuplicates(dst []byte, v span) []byte {
 		dst = append(dst, '{')
 		first := true
 		c := open(v)
-		for n := int32(0); ; n++ {
+		for n := 0; ; n++ {
 			before := c.i
 			if !c.name() {
 				break
 			}
 			written := c.b[before:c.i] // the key as written, with its colon and perhaps the comma before it
 			value := c.value()
-			if _, dropped := slices.BinarySearch(outdated, n); dropped {
+			if outdated.has(n) {
 				continue
 			}
 			if !first {
@@ -57,10 +57,14 @@ func withoutDuplicates(dst []byte, v span) []byte {
 	return append(dst, v.bytes()...)
 }
 
-// outdatedMembers are the numbers of the members of an object that a later one of the same key replaces, in order. Keys
-// are told apart by a hash of 64 bits whose seed nobody knows.
-func outdatedMembers(v span) []int32 {
-	var all []memberHash
+// outdatedMembers is the set of the members of an object that a later one of the same key replaces. Keys are told apart
+// by a hash of 64 bits whose seed nobody knows.
+func outdatedMembers(v span) bitSet {
+	members := 0
+	for c := open(v); c.name(); members++ {
+		c.value()
+	}
+	all := make([]memberHash, 0, members)
 	c := open(v)
 	for n := int32(0); ; n++ {
 		key, ok := c.key()
@@ -73,13 +77,12 @@ func outdatedMembers(v span) []int32 {
 	slices.SortFunc(all, func(a, b memberHash) int {
 		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.number, b.number))
 	})
-	var outdated []int32
+	outdated := make(bitSet, (members+63)/64)
 	for i := range all {
 		if i+1 < len(all) && all[i].hash == all[i+1].hash {
-			outdated = append(outdated, all[i].number)
+			outdated.set(int(all[i].number))
 		}
 	}
-	slices.Sort(outdated)
 	return outdated
 }
 

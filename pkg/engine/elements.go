@@ -5,12 +5,12 @@ import "github.com/foretop/foretop/pkg/event"
 // demander is an item and the rules on derived records that demand it.
 type demander struct {
 	pred  int32
-	rules ruleSet
+	rules bitSet
 }
 
 // demandersOf lists the items that hold for longer than one record, by how long.
 func (s *Set) demandersOf() (all [elementScope][]demander) {
-	known := make(map[int32]ruleSet)
+	known := make(map[int32]bitSet)
 	for i := range s.rules {
 		r := &s.rules[i]
 		for _, p := range r.demands {
@@ -19,7 +19,7 @@ func (s *Set) demandersOf() (all [elementScope][]demander) {
 				continue
 			}
 			if known[p] == nil {
-				known[p] = make(ruleSet, len(s.index.element))
+				known[p] = make(bitSet, len(s.index.element))
 				all[of] = append(all[of], demander{p, known[p]})
 			}
 			known[p].set(i)
@@ -30,7 +30,7 @@ func (s *Set) demandersOf() (all [elementScope][]demander) {
 
 // refuse takes the rules out of live of which an item is false that holds as long as the scope, and reports whether some
 // are left.
-func (j *Judge) refuse(live ruleSet, s scope) bool {
+func (j *Judge) refuse(live bitSet, s scope) bool {
 	if j.explaining != nil {
 		return true
 	}
@@ -45,7 +45,7 @@ func (j *Judge) refuse(live ruleSet, s scope) bool {
 	return !live.empty()
 }
 
-func (b ruleSet) meets(other ruleSet) bool {
+func (b bitSet) meets(other bitSet) bool {
 	for w := range b {
 		if b[w]&other[w] != 0 {
 			return true
@@ -72,7 +72,7 @@ func (j *Judge) beginObject() bool {
 }
 
 // liveRules are the candidates of a category that are left for the current object; nil is none.
-func (j *Judge) liveRules(c event.Category) ruleSet {
+func (j *Judge) liveRules(c event.Category) bitSet {
 	some := false
 	for w, word := range j.set.index.category[c] {
 		word &= j.derived.live[w]

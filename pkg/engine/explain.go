@@ -64,16 +64,27 @@ func (s *Set) Explain(canonical []byte, env *event.Envelope, key string) (Explan
 		x := Explanation{Rule: r}
 		j.explaining = &x
 		j.verdict, j.env = new(Verdict), env
-		j.read(parsed(&j.index, canonical))
-		j.words.set(i)
-		j.judgeRequest()
-		j.judgeElements()
+		doc := parsed(&j.index, canonical)
+		j.scanHeader(doc)
+		j.explainEvent(i)
+		if j.duplicate {
+			x.Records = nil
+			j.scanHeader(j.withoutDuplicates(doc))
+			j.explainEvent(i)
+		}
 		if len(x.Records) == 0 {
 			x.Note = j.whyNoRecords(&s.rules[i])
 		}
 		return x, nil
 	}
 	return Explanation{}, fmt.Errorf("no rule %q is loaded; `foretop rules list` shows their names and ids", key)
+}
+
+func (j *Judge) explainEvent(i int) {
+	clear(j.words)
+	j.words.set(i)
+	j.judgeRequest()
+	j.judgeElements()
 }
 
 func (j *Judge) whyNoRecords(r *rule) string {

@@ -116,16 +116,6 @@ func (t *trie) addOwn() {
 	}
 }
 
-// read scans the header; an event with duplicate keys is rewritten first, so that the last one wins.
-func (j *Judge) read(doc span) {
-	j.scanHeader(doc)
-	if j.duplicate {
-		j.rewritten = withoutDuplicates(j.rewritten[:0], doc)
-		j.scanHeader(parsed(&j.rewrites, j.rewritten))
-		j.duplicate = false
-	}
-}
-
 // scanHeader walks the event once, fills the slots outside the bodies and keeps the spans of its top-level
 // values.
 func (j *Judge) scanHeader(doc span) {

@@ -8,20 +8,20 @@ import (
 	"github.com/foretop/foretop/pkg/sigma"
 )
 
-// ruleSet is a set of rule numbers.
-type ruleSet []uint64
+// bitSet is a set of numbers: of rules, of their alternatives, of members.
+type bitSet []uint64
 
-func (b ruleSet) set(i int)      { b[i/64] |= 1 << (i % 64) }
-func (b ruleSet) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
+func (b bitSet) set(i int)      { b[i/64] |= 1 << (i % 64) }
+func (b bitSet) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // axis narrows the alternatives by one field: those that demand one of its values, by value, and those that do not.
 type axis struct {
 	values  literals
-	byValue []ruleSet // by the number of the value; includes the alternatives that do not demand a value
-	others  ruleSet   // alternatives for every other value
+	byValue []bitSet // by the number of the value; includes the alternatives that do not demand a value
+	others  bitSet   // alternatives for every other value
 }
 
-func (a *axis) of(value []byte) ruleSet {
+func (a *axis) of(value []byte) bitSet {
 	if i := a.values.find(value); i >= 0 {
 		return a.byValue[i]
 	}
@@ -33,10 +33,10 @@ func (a *axis) of(value []byte) ruleSet {
 type index struct {
 	verb, resource, subresource axis
 	alternatives                []alternative
-	every                       ruleSet // all alternatives
-	category                    map[event.Category]ruleSet
-	element                     ruleSet // all rules on derived records
-	early                       ruleSet // rules that name the stage
+	every                       bitSet // all alternatives
+	category                    map[event.Category]bitSet
+	element                     bitSet // all rules on derived records
+	early                       bitSet // rules that name the stage
 }
 
 var indexedFields = [...]string{"verb", "objectRef.resource", "objectRef.subresource"}
@@ -47,10 +47,10 @@ func (s *Set) buildIndex() {
 	axes := [...]*axis{&x.verb, &x.resource, &x.subresource}
 	words := (len(s.rules) + 63) / 64
 	var demands []demand
-	x.element, x.early = make(ruleSet, words), make(ruleSet, words)
-	x.category = make(map[event.Category]ruleSet)
+	x.element, x.early = make(bitSet, words), make(bitSet, words)
+	x.category = make(map[event.Category]bitSet)
 	for _, c := range event.Categories {
-		x.category[c] = make(ruleSet, words)
+		x.category[c] = make(bitSet, words)
 	}
 	for i := range s.rules {
 		r := &s.rules[i]
@@ -68,7 +68,7 @@ func (s *Set) buildIndex() {
 		}
 	}
 	words = (len(x.alternatives) + 63) / 64
-	x.every = make(ruleSet, words)
+	x.every = make(bitSet, words)
 	for a := range x.alternatives {
 		x.every.set(a)
 	}
@@ -146,7 +146,7 @@ func (d demand) and(other demand) demand {
 }
 
 func (a *axis) build(demands []demand, field, words int) {
-	a.others = make(ruleSet, words)
+	a.others = make(bitSet, words)
 	known := make(valueSet)
 	for i := range demands {
 		if demands[i][field] == nil {
@@ -161,7 +161,7 @@ func (a *axis) build(demands []demand, field, words int) {
 	}
 	a.values.freeze()
 	for _, v := range a.values.all {
-		b := append(make(ruleSet, 0, words), a.others...)
+		b := append(make(bitSet, 0, words), a.others...)
 		for i := range demands {
 			if _, ok := demands[i][field][v]; ok {
 				b.set(i)

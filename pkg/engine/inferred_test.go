@@ -124,7 +124,7 @@ func TestDerivedFieldsOfARequest(t *testing.T) {
 		set := compile(t, thirdParty("s: {"+c.field+": '*'}\ncondition: s"))
 		j := set.NewJudge()
 		j.env, j.verdict = envelope(), new(Verdict)
-		j.read(parsed(&j.index, []byte(c.doc)))
+		j.scanHeader(parsed(&j.index, []byte(c.doc)))
 		if got := strings.Join(j.values(event.Request, c.field), "|"); got != c.want {
 			t.Errorf("%s of %s is %q, want %q", c.field, c.doc, got, c.want)
 		}

@@ -23,8 +23,8 @@ type Judge struct {
 	rewritten    []byte          // the event without duplicate keys, if it had any
 	index        jsonindex.Index // of canonical bytes that come without one
 	rewrites     jsonindex.Index // of rewritten
-	words        ruleSet         // the candidates
-	alternatives ruleSet         // their alternatives
+	words        bitSet          // the candidates
+	alternatives bitSet          // their alternatives
 	after        []int16         // guesses of the tries' nodes, see edge
 	refusers     []int32         // by rule, see refused
 	memos        []memo
@@ -62,8 +62,8 @@ func (s *Set) NewJudge() *Judge {
 		slots:        make([]slot, len(s.slots)),
 		predGen:      make([]uint32, len(s.preds)),
 		predVal:      make([]tri, len(s.preds)),
-		words:        make(ruleSet, len(s.index.early)),
-		alternatives: make(ruleSet, len(s.index.every)),
+		words:        make(bitSet, len(s.index.early)),
+		alternatives: make(bitSet, len(s.index.every)),
 		after:        make([]int16, s.guesses),
 		refusers:     make([]int32, len(s.rules)),
 		memos:        make([]memo, len(s.memos)),
@@ -95,16 +95,51 @@ func (j *Judge) JudgeAt(x *jsonindex.Index, root int, env *event.Envelope, v *Ve
 func (j *Judge) judge(doc span, env *event.Envelope, v *Verdict) {
 	v.reset()
 	j.verdict, j.env = v, env
-	j.read(doc)
+	j.scanHeader(doc)
+	if !j.duplicate {
+		j.judgeEvent()
+	}
+	if j.duplicate {
+		j.scanHeader(j.withoutDuplicates(doc))
+		j.judgeEvent()
+		j.releaseLarge()
+	}
+}
+
+// judgeEvent judges what scanHeader has read. If it comes upon a key that occurs twice in one object, its verdict is
+// worth nothing.
+func (j *Judge) judgeEvent() {
 	early := string(j.tops[topStage].text()) == "RequestReceived"
 	j.candidates(early)
 	if early && j.words.empty() {
-		v.SkippedStage = true
+		j.verdict.SkippedStage = true
 		return
 	}
 	j.judgeRequest()
 	j.judgeElements()
 	j.finish()
+}
+
+// withoutDuplicates takes back what was judged of doc, and writes it anew so that the last of several keys is the only
+// one: earlier values cannot be taken back out of a multiset.
+func (j *Judge) withoutDuplicates(doc span) span {
+	j.verdict.reset()
+	clear(j.pending)
+	j.pending = j.pending[:0]
+	if size := doc.to - doc.from; cap(j.rewritten) < size {
+		j.rewritten = make([]byte, 0, size)
+	}
+	j.rewritten = withoutDuplicates(j.rewritten[:0], doc)
+	return parsed(&j.rewrites, j.rewritten)
+}
+
+// releaseLarge gives back what one outsized event has grown.
+func (j *Judge) releaseLarge() {
+	const keep = 1 << 20
+	if cap(j.rewritten) > keep {
+		j.rewritten = nil
+	}
+	j.rewrites.Release(keep)
 }
 
 // load gives a slot for reading; a derived one is worked out on first use.
@@ -142,7 +177,7 @@ func (j *Judge) candidates(early bool) {
 	}
 }
 
-func (j *Judge) narrow(a *axis, id int32) ruleSet {
+func (j *Judge) narrow(a *axis, id int32) bitSet {
 	s := j.load(id)
 	if len(s.vals) > 1 || s.flags&holder != 0 || len(s.vals) == 0 && j.incomplete && j.isUnknown(id) {
 		return j.set.index.every
@@ -153,7 +188,7 @@ func (j *Judge) narrow(a *axis, id int32) ruleSet {
 	return a.of(j.fold(&s.vals[0]))
 }
 
-func (b ruleSet) empty() bool {
+func (b bitSet) empty() bool {
 	for _, w := range b {
 		if w != 0 {
 			return false
@@ -169,7 +204,7 @@ func (j *Judge) judgeRequest() {
 }
 
 // evaluateRules evaluates the candidates of a set on the current record.
-func (j *Judge) evaluateRules(of ruleSet) {
+func (j *Judge) evaluateRules(of bitSet) {
 	for next := 0; next < len(j.set.rules); {
 		next = j.evaluateFrom(of, next)
 	}
@@ -177,7 +212,7 @@ func (j *Judge) evaluateRules(of ruleSet) {
 
 // evaluateFrom evaluates the candidates of a set from rule first on, and returns the number behind the last. A panic is
 // the rule's own: it is told, and the caller goes on behind it.
-func (j *Judge) evaluateFrom(of ruleSet, first int) (next int) {
+func (j *Judge) evaluateFrom(of bitSet, first int) (next int) {
 	i := first
 	defer func() {
 		if p := recover(); p != nil {
@@ -235,26 +270,8 @@ func (j *Judge) scanBodies(r *rule) {
 
 func (j *Judge) captureBody(top int, t *trie) {
 	if body := j.tops[top]; !body.none() {
-		j.captureClean(body, t)
+		j.capture(body.x, body.from, t.root)
 	}
-}
-
-// captureClean captures v; where a key occurs twice, the slots are emptied and filled again from a copy
-// without duplicates.
-func (j *Judge) captureClean(v span, t *trie) {
-	j.capture(v.x, v.from, t.root)
-	if !j.duplicate {
-		return
-	}
-	for _, n := range t.byPath {
-		for _, id := range n.slots {
-			s := j.at(id)
-			s.flags, s.vals = 0, s.vals[:0]
-		}
-	}
-	clean := parsed(new(jsonindex.Index), withoutDuplicates(nil, v))
-	j.capture(clean.x, clean.from, t.root)
-	j.duplicate = false
 }
 
 // evaluateRule evaluates one rule on the current record.

@@ -19,7 +19,7 @@ import (
 type memoPlan struct {
 	slot  int32
 	preds []int32 // the predicates on the slot; their place is their bit in an entry
-	rules ruleSet // the alternatives that demand some of them
+	rules bitSet  // the alternatives that demand some of them
 	// demands are, by alternative, the bits that it demands: none of them may be no.
 	demands [][]int32
 }
@@ -38,8 +38,8 @@ type memo struct {
 type memoEntry struct {
 	hash    uint64
 	key     []byte
-	checked ruleSet  // the alternatives that this value was held against
-	allowed ruleSet  // those of them that it does not refuse
+	checked bitSet   // the alternatives that this value was held against
+	allowed bitSet   // those of them that it does not refuse
 	known   []uint64 // the bits of result that have been worked out
 	result  []uint64
 }
@@ -55,7 +55,7 @@ const (
 
 // planMemos finds the slots outside of bodies that deserve a memo: those on which many alternatives without verb and
 // resource hang, and those that are searched for something that costs more than a comparison.
-func (s *Set) planMemos(wide ruleSet) {
+func (s *Set) planMemos(wide bitSet) {
 	bySlot := make(map[int32]*memoPlan)
 	for id := range s.preds {
 		p := &s.preds[id]
@@ -65,7 +65,7 @@ func (s *Set) planMemos(wide ruleSet) {
 		}
 		plan := bySlot[p.slots[0]]
 		if plan == nil {
-			plan = &memoPlan{slot: p.slots[0], rules: make(ruleSet, len(s.index.every)), demands: make([][]int32, len(s.index.alternatives))}
+			plan = &memoPlan{slot: p.slots[0], rules: make(bitSet, len(s.index.every)), demands: make([][]int32, len(s.index.alternatives))}
 			bySlot[p.slots[0]] = plan
 		}
 		p.bit = int32(len(plan.preds))
@@ -121,7 +121,7 @@ func (m *memoPlan) demand(alternative int, bit int32) {
 }
 
 // pays reports whether looking a value up for every event costs less than asking the items of wide alternatives.
-func (m *memoPlan) pays(s *Set, wide ruleSet) bool {
+func (m *memoPlan) pays(s *Set, wide bitSet) bool {
 	asked := 0
 	for i, bits := range m.demands {
 		for _, bit := range bits {
@@ -205,8 +205,8 @@ func (m *memoPlan) entries(words int) []memoEntry {
 	for i := range all {
 		e := &all[i]
 		e.key, keys = keys[:0:memoKey], keys[memoKey:]
-		e.checked, sets = ruleSet(sets[:words:words]), sets[words:]
-		e.allowed, sets = ruleSet(sets[:words:words]), sets[words:]
+		e.checked, sets = bitSet(sets[:words:words]), sets[words:]
+		e.allowed, sets = bitSet(sets[:words:words]), sets[words:]
 		e.known, sets = sets[:bitWords:bitWords], sets[bitWords:]
 		e.result, sets = sets[:bitWords:bitWords], sets[bitWords:]
 	}
@@ -299,8 +299,8 @@ func (j *Judge) narrowByMemos() {
 }
 
 // wide are the alternatives of rules on requests that the verb, the resource and the subresource leave open.
-func (s *Set) wide(demands []demand) ruleSet {
-	all := make(ruleSet, len(s.index.every))
+func (s *Set) wide(demands []demand) bitSet {
+	all := make(bitSet, len(s.index.every))
 	for i, d := range demands {
 		r := &s.rules[s.index.alternatives[i].rule]
 		if r.category == event.Request && d[0] == nil && d[1] == nil && d[2] == nil {

@@ -284,7 +284,7 @@ func TestTimeOfAnEventFallsBackToTheShippers(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	j := compile(t, thirdParty("s: {verb: get}\ncondition: s")).NewJudge()
 	j.env, j.verdict = &event.Envelope{Time: at}, new(Verdict)
-	j.read(parsed(&j.index, []byte(`{"verb":"get"}`)))
+	j.scanHeader(parsed(&j.index, []byte(`{"verb":"get"}`)))
 	if got := j.eventTime(); !got.Equal(at) {
 		t.Error(got)
 	}

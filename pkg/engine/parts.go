@@ -1,7 +1,5 @@
 package engine
 
-import "github.com/foretop/foretop/pkg/jsonindex"
-
 // part is a piece of a derived record that is taken as a whole when a rule first asks for something in it.
 type part uint8
 
@@ -27,8 +25,8 @@ const (
 
 // derivedScratch is what is worked out once for an object or an element.
 type derivedScratch struct {
-	live       ruleSet // see beginObject
-	rules      ruleSet // see liveRules
+	live       bitSet // see beginObject
+	rules      bitSet // see liveRules
 	image      image
 	mounts     []mount
 	patched    []mount // mounts in a patch
@@ -41,7 +39,7 @@ type derivedScratch struct {
 }
 
 func newDerivedScratch(words int) (d derivedScratch) {
-	d.live, d.rules = make(ruleSet, words), make(ruleSet, words)
+	d.live, d.rules = make(bitSet, words), make(bitSet, words)
 	return d
 }
 
@@ -57,7 +55,7 @@ func (j *Judge) take(p part, s scope) bool {
 // capturePart captures v once while s lasts.
 func (j *Judge) capturePart(p part, s scope, v span, t *trie) {
 	if j.take(p, s) && !v.none() {
-		j.captureClean(v, t)
+		j.capture(v.x, v.from, t.root)
 	}
 }
 
@@ -105,15 +103,8 @@ func (j *Judge) captureContainer(int32) {
 		return
 	}
 	clear(j.members[containerName : containerContext+1])
-	j.captureClean(j.element.value, j.set.container)
-	if j.inherit(); j.duplicate {
-		// A key occurs twice in what is inherited. The container is captured once more, since that empties the slots.
-		context := j.pod.spec.get("securityContext")
-		clean := parsed(new(jsonindex.Index), withoutDuplicates(nil, context))
-		clean.pick(inheritedKeys[:], j.derived.context[:])
-		j.captureClean(j.element.value, j.set.container)
-		j.inherit()
-	}
+	j.capture(j.element.value.x, j.element.value.from, j.set.container.root)
+	j.inherit()
 }
 
 // containerMember is a member of the current container.

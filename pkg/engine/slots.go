@@ -73,8 +73,7 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 }
 
 // capture walks the value that begins at i along the trie, fills the slots it meets and gives the offset behind the
-// value. A key that occurs twice in one object sets j.duplicate: the caller rewrites the event without
-// duplicates and starts again, since earlier values cannot be taken back out of a multiset.
+// value. A key that occurs twice in one object sets j.duplicate: the event is judged again without it.
 func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
 	v := span{x, i, x.End(i)}
 	if !n.idle {

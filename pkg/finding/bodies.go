@@ -10,13 +10,21 @@ import (
 const (
 	maxBodyDepth = 16
 	maxBodyBytes = 256 << 10
+	// maxDecodedBody is more than an API server takes in one request. A longer body is not decoded, which takes many times
+	// its size in memory, for the little of it that a finding holds.
+	maxDecodedBody = 4 << 20
 )
+
+const leftOut = "[left out: the body is larger than a finding holds]"
 
 // bodyField is a body as foretop.request_object or foretop.response_object: an object (or list of
 // objects) without secrets, as Elasticsearch's flattened type takes it.
 func (c *facts) bodyField(raw json.RawMessage, root string) any {
 	if len(raw) == 0 {
 		return nil
+	}
+	if len(raw) > maxDecodedBody {
+		return map[string]any{"value": leftOut}
 	}
 	r := bodyRedactor{resource: c.resource, left: maxBodyBytes}
 	body := r.clean(decodeBody(raw), root, 0)
@@ -48,7 +56,7 @@ type bodyRedactor struct {
 
 func (r *bodyRedactor) clean(v any, path string, depth int) any {
 	if r.left <= 0 || depth > maxBodyDepth {
-		return "[left out: the body is larger than a finding holds]"
+		return leftOut
 	}
 	switch v := v.(type) {
 	case map[string]any:

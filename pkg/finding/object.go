@@ -73,8 +73,11 @@ func isObject(o map[string]any) bool {
 	return kind != "Status" && kind != "Table" && !strings.HasSuffix(kind, "Options") && !strings.HasSuffix(kind, "List")
 }
 
-// decodeBody decodes one JSON value, numbers as they are written; nil if it is none.
+// decodeBody decodes one JSON value, numbers as they are written; nil if it is none, or too large.
 func decodeBody(raw json.RawMessage) any {
+	if len(raw) > maxDecodedBody {
+		return nil
+	}
 	if len(raw) == 0 {
 		return nil
 	}
