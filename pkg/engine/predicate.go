@@ -32,17 +32,6 @@ type predicate struct {
 	others []int32 // OpFieldRef
 }
 
-// matcher is a set of values of which one must fit.
-type matcher struct {
-	exact   literals // folded to lower case unless cased
-	globs   []glob
-	numbers []float64
-	null    bool
-	any     bool // the pattern "*"
-	items   []sigma.Value
-	number  int32 // among those of all predicates, for matches
-}
-
 // test works the predicate out for the current content of its slots, or recalls it.
 func (j *Judge) test(id int32) tri {
 	p := &j.set.preds[id]
