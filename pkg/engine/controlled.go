@@ -31,8 +31,17 @@ func (j *Judge) isControlled() bool {
 	return j.derived.controlled
 }
 
+// controlledMayBeLost is true where the object is none that a controller wrote only as far as the event is there.
+func (j *Judge) controlledMayBeLost() bool {
+	if !j.object.partial && !j.isCut(topImpersonated) || !j.members[impersonatedName].none() {
+		return false
+	}
+	user := j.textOf(j.members[userName])
+	return bytes.HasPrefix(user, []byte(controllerPrefix)) || string(user) == controllerManager
+}
+
 func (j *Judge) byController() bool {
-	if !j.members[impersonatedName].none() {
+	if !j.members[impersonatedName].none() || j.isCut(topImpersonated) {
 		return false
 	}
 	user := j.textOf(j.members[userName])

@@ -86,6 +86,25 @@ func outdatedMembers(v span) bitSet {
 	return outdated
 }
 
+// hasDuplicates is true for an object in which a key occurs twice.
+func hasDuplicates(v span) bool {
+	var few [32]uint64 // most objects have fewer members, and take no memory
+	n := 0
+	for c := open(v); ; n++ {
+		key, ok := c.key()
+		if !ok {
+			return false
+		}
+		if n == len(few) {
+			return !outdatedMembers(v).empty()
+		}
+		if few[n] = maphash.Bytes(duplicateSeed, key); slices.Contains(few[:n], few[n]) {
+			return true
+		}
+		c.value()
+	}
+}
+
 func trimComma(b []byte) []byte {
 	for len(b) > 0 && (b[0] <= ' ' || b[0] == ',') {
 		b = b[1:]

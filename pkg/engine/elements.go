@@ -88,7 +88,11 @@ func (j *Judge) liveRules(c event.Category) bitSet {
 // judgeList makes one record for each subject of a binding, or for each rule of a role.
 func (j *Judge) judgeList(c event.Category, list int) {
 	if j.beginObject() {
-		j.judgeElementsOf(c, list, j.object.body.get(recordLists[list]))
+		values := j.object.body.get(recordLists[list])
+		j.judgeElementsOf(c, list, values)
+		if j.mayHaveMore(j.object.body, values) {
+			j.blindOn(c, j.derived.live, j.object.source)
+		}
 	}
 }
 
@@ -111,6 +115,17 @@ func (j *Judge) judgeElementsOf(c event.Category, list int, values span) {
 	}
 }
 
+// mayHaveMore is true for a list whose end, or all of it, may lie behind the cut of the body.
+func (j *Judge) mayHaveMore(holder, values span) bool {
+	if !j.isCut(j.object.top) {
+		return false
+	}
+	if values.none() {
+		return j.mayGoOn(holder)
+	}
+	return j.mayGoOn(values)
+}
+
 // judgeWorkload makes the records of a built-in workload kind.
 func (j *Judge) judgeWorkload() {
 	o := &j.object
@@ -123,6 +138,8 @@ func (j *Judge) judgeWorkload() {
 	}
 	if spec.isObject() {
 		j.judgePodSpec(spec, meta, at, -1)
+	} else if spec.none() && j.mayHaveMore(o.body, span{}) {
+		j.noBody(holdsPodSpec)
 	}
 }
 
@@ -140,10 +157,18 @@ func (j *Judge) judgePodSpec(spec, meta span, at [][]byte, list int) {
 		j.element = element{category: event.Pod, list: noList, value: spec}
 		j.evaluateRules(rules)
 	}
+	more := false
 	for list := range containerLists {
 		j.judgeElementsOf(event.Container, list, p.lists[list])
+		more = more || j.mayHaveMore(spec, p.lists[list])
+	}
+	if more {
+		j.blindOn(event.Container, j.derived.live, j.object.source)
 	}
 	j.judgeElementsOf(event.Volume, volumesList, p.lists[volumesList])
+	if j.mayHaveMore(spec, p.lists[volumesList]) {
+		j.blindOn(event.Volume, j.derived.live, j.object.source)
+	}
 }
 
 // injected is true for what admission added to the current record beyond the request.

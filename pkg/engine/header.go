@@ -170,7 +170,7 @@ func (j *Judge) scanHeader(doc span) {
 // settleUnknown works out what of this event can be unknown.
 func (j *Judge) settleUnknown(complete uint32, last int) {
 	env := j.env
-	j.incomplete = env.Truncated || env.BodiesRemoved || len(env.Missing) > 0
+	j.incomplete = isIncomplete(env)
 	j.unsure = j.incomplete || len(env.Inferred) > 0
 	j.complete = complete &^ (1 << topOther)
 	if !env.Truncated {
@@ -183,6 +183,11 @@ func (j *Judge) settleUnknown(complete uint32, last int) {
 	}
 }
 
+// isIncomplete is true for an event of which the record may lack something.
+func isIncomplete(env *event.Envelope) bool {
+	return env.Truncated || env.BodiesRemoved || len(env.Missing) > 0
+}
+
 // isCut is true for a key of a truncated event whose value, or the end of it, may lie behind the cut.
 func (j *Judge) isCut(top int) bool { return j.complete&(1<<top) == 0 }
 
@@ -191,11 +196,31 @@ func (j *Judge) isLost(top int) bool {
 	return j.isCut(top) || j.env.BodiesRemoved && (top == topRequest || top == topResponse) || j.isMissing(topKeys[top])
 }
 
+// mayGoOn is true for a value in the body of a truncated event that may be longer than what is left of it: nothing but
+// brackets that close others stands behind it.
+func (j *Judge) mayGoOn(v span) bool {
+	if !j.isCut(j.object.top) {
+		return false
+	}
+	if v.x != j.doc.x {
+		return true // it was built from what is left
+	}
+	for _, c := range v.x.Text()[v.to:j.doc.to] {
+		if c > ' ' && c != ']' && c != '}' {
+			return false
+		}
+	}
+	return true
+}
+
 // isUnknown is true for a slot whose absence says nothing: the provider's form cannot carry it, or it lies
 // behind a cut.
 func (j *Judge) isUnknown(id int32) bool {
-	if j.load(id).flags&lost != 0 {
+	switch flags := j.load(id).flags; {
+	case flags&lost != 0:
 		return true
+	case flags&settled != 0:
+		return false
 	}
 	info := &j.set.slots[id]
 	tops := info.tops

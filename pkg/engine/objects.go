@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 
 	"github.com/foretop/foretop/pkg/event"
 )
@@ -14,6 +15,7 @@ type object struct {
 	source string // "requestObject" or "responseObject"
 	// partial is true where the body holds only what a patch changes, or is cut: what is absent is unknown.
 	partial bool
+	onlyCut bool // it is partial because it is cut: what lies before the cut is whole
 	// patch is the request body of a patch whose result is in body; it says what was touched.
 	patch span
 	// request is the request body beside a response body: what is not in it, admission put in.
@@ -78,6 +80,13 @@ func (j *Judge) judgeElements() {
 	if !j.wantElements() {
 		return
 	}
+	j.judgeRecords()
+	if j.isCut(topObjectRef) {
+		j.noReference()
+	}
+}
+
+func (j *Judge) judgeRecords() {
 	resource := j.textOf(j.members[refResource])
 	holder := holds(resource, j.textOf(j.members[refGroup]))
 	if holder == holdsNothing {
@@ -161,7 +170,7 @@ var (
 func init() {
 	for kind, groups := range map[groupKind][]string{
 		workloadGroup: {"", "apps", "batch", "extensions"},
-		rbacGroup:     {"rbac.authorization.k8s.io"},
+		rbacGroup:     {rbacName},
 		rbacOpenShift: {"authorization.openshift.io"},
 		builtinGroup: {
 			"autoscaling", "policy", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
@@ -181,6 +190,8 @@ func init() {
 	groupNames.freeze()
 	workloadNames.freeze()
 }
+
+const rbacName = "rbac.authorization.k8s.io"
 
 func holds(resource, group []byte) holding {
 	kind := customGroup
@@ -214,18 +225,51 @@ var categoriesOf = map[holding][]event.Category{
 }
 
 // noBody tells the rules that would have judged this request that they were blind: the audit level or the
-// provider left the body out. Custom kinds are not counted, since few hold a pod spec.
+// provider left the body out, or it lies behind the cut. Custom kinds are not counted, since few hold a pod spec.
 func (j *Judge) noBody(h holding) {
-	if h == holdsAnything || string(j.load(j.set.computed["outcome"]).vals[0].text) == "failure" {
+	refused := string(j.load(j.set.computed["outcome"]).vals[0].text) == "failure"
+	if h == holdsAnything || refused && !j.isCut(topRequest) && !j.isCut(topResponse) {
 		return
 	}
 	for _, c := range categoriesOf[h] {
-		for w, of := range j.set.index.category[c] {
-			for rest := of & j.words[w]; rest != 0; rest &= rest - 1 {
-				j.verdict.addBlind(j.set.rules[w*64+bits.TrailingZeros64(rest)].source.Key(), "requestObject")
+		j.blindOn(c, j.words, "requestObject")
+	}
+}
+
+// noReference tells the rules on derived records that they were blind which the resource could have concerned that
+// stands behind the cut, or the group or subresource of the one that is known.
+func (j *Judge) noReference() {
+	if !j.anyLive() {
+		return
+	}
+	resource := j.textOf(j.members[refResource])
+	for _, h := range [...]holding{holdsPodSpec, holdsSubjects, holdsPolicy} {
+		group := ""
+		if h != holdsPodSpec {
+			group = rbacName
+		}
+		if len(resource) > 0 && holds(resource, []byte(group)) != h {
+			continue
+		}
+		for _, c := range categoriesOf[h] {
+			j.blindOn(c, j.words, "objectRef.resource")
+		}
+	}
+}
+
+// blindOn tells the rules of a category among those that matched nothing that they were blind for want of field.
+func (j *Judge) blindOn(c event.Category, rules bitSet, field string) {
+	for w, of := range j.set.index.category[c] {
+		for rest := of & rules[w]; rest != 0; rest &= rest - 1 {
+			if i := w*64 + bits.TrailingZeros64(rest); !j.hasMatched(i) {
+				j.verdict.addBlind(j.set.rules[i].source.Key(), field)
 			}
 		}
 	}
+}
+
+func (j *Judge) hasMatched(rule int) bool {
+	return slices.ContainsFunc(j.pending, func(p pendingMatch) bool { return p.rule == rule && p.match.Count > 0 })
 }
 
 // chooseBody picks the body that the derived records are read from: the response object if it is an object of
@@ -234,14 +278,15 @@ func (j *Judge) chooseBody() bool {
 	request, response := j.tops[topRequest], j.tops[topResponse]
 	patching := string(j.tops[topVerb].text()) == "patch"
 	o := &j.object
-	cut := j.env.Truncated && j.complete&(1<<topResponse) == 0
+	cut := j.isCut(topResponse)
 	if o.isKind(response) && !(cut && o.isKind(request) && !patching) {
 		o.body, o.top, o.source, o.request = response, topResponse, "responseObject", request
-		o.partial = cut || j.isMissing("responseObject")
+		missing := j.isMissing("responseObject")
+		o.partial, o.onlyCut = cut || missing, !missing
 		if patching {
 			o.patch, o.request = request, span{}
 		}
-		if j.isMissing("requestObject") {
+		if j.isLost(topRequest) {
 			o.patch, o.request = span{}, span{} // there is a part of it at most
 		}
 		j.openBody()
@@ -254,7 +299,8 @@ func (j *Judge) chooseBody() bool {
 		return false
 	}
 	o.body, o.top, o.source = request, topRequest, "requestObject"
-	o.partial = patching || j.env.Truncated && j.complete&(1<<topRequest) == 0 || j.isMissing("requestObject")
+	o.onlyCut = !patching && !j.isMissing("requestObject")
+	o.partial = !o.onlyCut || j.isCut(topRequest)
 	j.openBody()
 	return true
 }
@@ -262,6 +308,7 @@ func (j *Judge) chooseBody() bool {
 // openBody finds what the derived records need of the chosen body.
 func (j *Judge) openBody() {
 	o := &j.object
+	j.incomplete = j.incomplete || o.partial
 	var members [3]span
 	o.body.pick(memberKeys, members[:])
 	o.metadata, o.spec = members[1], members[2]

@@ -145,6 +145,9 @@ func (j *Judge) inherit() {
 	if j.take(contextPart, objectScope) {
 		j.pod.spec.get("securityContext").pick(inheritedKeys[:], given[:])
 	}
+	if j.mayGoOn(j.element.value) {
+		return // its own may lie behind the cut
+	}
 	own := j.containerMember(containerContext)
 	for _, in := range j.set.inherited {
 		v := given[in.key]

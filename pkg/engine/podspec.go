@@ -127,6 +127,10 @@ func (j *Judge) searchPodSpecs() {
 // searchObject judges the pod specs below v, which is none itself; list is that of podSpec.
 func (j *Judge) searchObject(s *search, v span, list int) {
 	depth := len(s.at)
+	if hasDuplicates(v) {
+		j.duplicate = true
+		return
+	}
 	for c := open(v); ; {
 		key, ok := c.key()
 		if !ok {

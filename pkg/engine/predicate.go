@@ -82,7 +82,7 @@ func (j *Judge) allAbsent(p *predicate) bool {
 
 func (j *Judge) anyUnknown(p *predicate) bool {
 	if p.field == "" {
-		return true
+		return isIncomplete(j.env) // and not where the body is a patch: keywords are those of the event
 	}
 	if slices.ContainsFunc(p.slots, j.isUnknown) {
 		return true

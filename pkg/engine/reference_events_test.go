@@ -167,8 +167,6 @@ var resources = []struct{ name, group, kind string }{
 	{"rollouts", "argoproj.io", "Rollout"}, {"deployments", "evil.example", "Deployment"}, {"pods", "k8s.io", "Pod"},
 }
 
-var customGroups = []string{"argoproj.io", "evil.example", "k8s.io"}
-
 func drawBody(t *rapid.T, resource, kind string) any {
 	if oneIn(t, 10) {
 		kind = pick(t, "Status", "Table", "DeleteOptions", "PartialObjectMetadata", "Pod", "Deployment", "", "Role")

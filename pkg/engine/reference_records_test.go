@@ -58,6 +58,9 @@ func init() {
 }
 
 func (r *record) at(field string) (l leaves, open bool) {
+	if r.alone && oneOf(field, "workload.kind", "workload.name", "workload.controlled", "workload.containers", "mount.writable", "subject.identity") {
+		return leaves{}, true // the patch is not all that they are made of
+	}
 	if slices.Contains(fieldsOf[r.category], field) {
 		return scalarsOf(r.computed[field]), r.alone || r.left[field]
 	}

@@ -25,6 +25,7 @@ const (
 	holder               // with an object or an array that is not empty
 	computed             // a derived slot: its value has been worked out
 	lost                 // a derived slot: what it is made of is lost, or a part of it
+	settled              // a derived slot: it is certain, though the body that it is made of is partial
 	unread               // the first scalar is in raw, and not among the values yet
 )
 
