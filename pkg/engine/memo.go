@@ -226,25 +226,37 @@ func (j *Judge) allows(plan *memoPlan, e *memoEntry, w int) uint64 {
 	for rest := asked &^ e.checked[w]; rest != 0; rest &= rest - 1 {
 		bit := rest & -rest
 		e.checked[w] |= bit
-		e.allowed[w] |= bit
-		for _, demanded := range plan.demands[w*64+bits.TrailingZeros64(rest)] {
-			if !j.remembered(plan, e, demanded) {
-				e.allowed[w] &^= bit
-				break
-			}
+		if j.holdsAgainst(plan, e, plan.demands[w*64+bits.TrailingZeros64(rest)]) {
+			e.allowed[w] |= bit
 		}
 	}
 	return e.allowed[w] | ^asked
+}
+
+// holdsAgainst is true unless one of the demanded items is false. An item that panics refuses nobody: the rule meets it
+// again, where its panic is told as its own.
+func (j *Judge) holdsAgainst(plan *memoPlan, e *memoEntry, demanded []int32) (holds bool) {
+	defer func() {
+		if recover() != nil {
+			holds = true
+		}
+	}()
+	for _, bit := range demanded {
+		if !j.remembered(plan, e, bit) {
+			return false
+		}
+	}
+	return true
 }
 
 // remembered gives the result of one predicate for an entry's value, which the plan's slot holds now.
 func (j *Judge) remembered(plan *memoPlan, e *memoEntry, bit int32) bool {
 	w, mask := bit>>6, uint64(1)<<(bit&63)
 	if e.known[w]&mask == 0 {
-		e.known[w] |= mask
 		if j.evaluate(&j.set.preds[plan.preds[bit]]) == yes {
 			e.result[w] |= mask
 		}
+		e.known[w] |= mask // not before: a panic leaves it open
 	}
 	return e.result[w]&mask != 0
 }
