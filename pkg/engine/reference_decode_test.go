@@ -115,6 +115,9 @@ func (y *journey) check(t fataler, record []byte) {
 			t.Fatalf("the decoder finds no fault in %s", stretch)
 		}
 	})
+	if len(record) > 5 && record[0] == 0 && record[5] == '{' {
+		rest = rest[5:] // Confluent's serializer puts a zero byte and the schema's number there
+	}
 	if faults == 0 && !valid {
 		// Several values may follow each other, with commas between them, behind a byte order mark. Nothing else may stand there.
 		if left := bytes.Trim(bytes.TrimPrefix(rest, []byte("\ufeff")), " \t\r\n,"); len(left) > 0 {
