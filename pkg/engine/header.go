@@ -178,7 +178,7 @@ func (j *Judge) settleUnknown(complete uint32, last int) {
 		return
 	}
 	// The last value is whole if it is a scalar: the decoder drops what is cut itself.
-	if v := j.tops[last]; !v.isObject() && !v.isArray() {
+	if v := j.tops[last]; last != topOther && !v.isObject() && !v.isArray() {
 		j.complete |= 1 << last
 	}
 }

@@ -182,6 +182,14 @@ func TestTruncatedEventsAreJudgedOnWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestAForeignMemberBeforeTheCutSaysNothingOfTheOthers(t *testing.T) {
+	set := compile(t, thirdParty("s: {userAgent: [curl, '']}\ncondition: s"))
+	cut := &event.Envelope{Truncated: true}
+	if v := judgeIn(set, `{"verb":"get","user":{"username":"a"},"sourceIPs":["1.2.3.4"],"shipper":7}`, cut); len(v.Matches) != 0 || len(v.Blind) != 1 {
+		t.Errorf("userAgent may lie behind the cut: %+v", v)
+	}
+}
+
 func TestBodiesThatTheLevelLeftOutMakeRulesBlind(t *testing.T) {
 	v := judge(compile(t, own("", "")), write("create", "pods", "", "", ""))
 	if len(v.Matches) != 0 || len(v.Blind) != 1 {
