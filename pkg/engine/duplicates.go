@@ -12,7 +12,8 @@ type memberHash struct {
 	number int32
 }
 
-var duplicateSeed = maphash.MakeSeed()
+// seed is that of all hashes of texts that come out of events: nobody can choose texts that meet.
+var seed = maphash.MakeSeed()
 
 // withoutDuplicates appends v to dst, keeping of each object only the last member of a key, as encoding/json
 // reads it. It is the slow path of an event that nobody's API server writes, and bounded in memory for one that
@@ -71,7 +72,7 @@ func outdatedMembers(v span) bitSet {
 		if !ok {
 			break
 		}
-		all = append(all, memberHash{maphash.Bytes(duplicateSeed, key), n})
+		all = append(all, memberHash{maphash.Bytes(seed, key), n})
 		c.value()
 	}
 	slices.SortFunc(all, func(a, b memberHash) int {
@@ -98,7 +99,7 @@ func hasDuplicates(v span) bool {
 		if n == len(few) {
 			return !outdatedMembers(v).empty()
 		}
-		if few[n] = maphash.Bytes(duplicateSeed, key); slices.Contains(few[:n], few[n]) {
+		if few[n] = maphash.Bytes(seed, key); slices.Contains(few[:n], few[n]) {
 			return true
 		}
 		c.value()

@@ -87,27 +87,25 @@ var members = func() (all [memberCount]struct{ top, key string }) {
 	return all
 }()
 
-// others are the members of audit events and of the objects in them that are neither: known, so that stepping over them
-// is a guess that holds and not a search that fails.
+// others are more members of the objects in audit events: known, so that stepping over them is a guess that holds and not
+// a search that fails.
 var others = map[string][]string{
-	"":                 {"kind", "apiVersion", "level", "auditID", "authenticationMetadata", "userAgent"},
 	"user":             {"uid", "extra"},
 	"impersonatedUser": {"uid", "extra"},
 	"objectRef":        {"namespace", "uid", "apiVersion", "resourceVersion"},
 	"responseStatus":   {"metadata", "status", "message", "reason", "details"},
 }
 
-// addOwn gives the header's trie an edge for each of topKeys, members and others, whether or not a rule reads it, and
-// marks it.
+// addOwn gives the header's trie an edge for each of event.Members, members and others, whether or not a rule reads it,
+// and marks it.
 func (t *trie) addOwn() {
 	for holder, keys := range others {
 		for _, key := range keys {
-			path := strings.TrimPrefix(holder+"."+key, ".")
-			t.at(holder).connect(key, t.at(path))
+			t.at(holder).connect(key, t.at(holder+"."+key))
 		}
 	}
-	for top, key := range topKeys {
-		t.root.connect(key, t.at(key)).top = uint8(top)
+	for _, key := range event.Members {
+		t.root.connect(key, t.at(key)).top = uint8(topIndex(key))
 	}
 	for i, m := range members {
 		if m.key != "" {

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"slices"
 
@@ -73,8 +74,8 @@ func (s *Set) planMemos(wide bitSet) {
 	}
 	for i := range s.index.alternatives {
 		for _, id := range s.index.alternatives[i].preds {
-			if plan := bySlot[s.preds[id].only()]; plan != nil && slices.Contains(plan.preds, id) {
-				plan.demand(i, s.preds[id].bit)
+			if p := &s.preds[id]; s.remembers(p) {
+				bySlot[p.slots[0]].demand(i, p.bit)
 			}
 		}
 	}
@@ -106,13 +107,6 @@ func (s *Set) remembers(p *predicate) bool {
 	}
 	info := &s.slots[p.slots[0]]
 	return info.scope == eventScope && !slices.Contains(s.indexed[:], p.slots[0]) && !info.inBody()
-}
-
-func (p *predicate) only() int32 {
-	if len(p.slots) != 1 {
-		return -1
-	}
-	return p.slots[0]
 }
 
 func (m *memoPlan) demand(alternative int, bit int32) {
@@ -164,7 +158,7 @@ func (j *Judge) recall(number int32) *memoEntry {
 	if m.entries == nil {
 		m.entries = plan.entries(len(j.alternatives))
 	}
-	hash := hashBytes(key)
+	hash := maphash.Bytes(seed, key)
 	pair := m.entries[hash%(memoEntries/2)*2:][:2]
 	m.looked++
 	if !pair[0].is(hash, key) {
@@ -276,19 +270,6 @@ func (j *Judge) memoKey(s *slot) []byte {
 	}
 	j.key = key
 	return key
-}
-
-// hashBytes mixes all bytes, eight a step.
-func hashBytes(b []byte) uint64 {
-	const k = 0x9E3779B97F4A7C15
-	h := uint64(len(b)) * k
-	for ; len(b) >= 8; b = b[8:] {
-		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(b))*k, 29)
-	}
-	var last [8]byte
-	copy(last[:], b)
-	h = (h ^ binary.LittleEndian.Uint64(last[:])) * k
-	return h ^ h>>32
 }
 
 // narrowByMemos takes out the candidates that the values of memoed fields refuse.

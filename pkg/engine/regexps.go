@@ -1,5 +1,7 @@
 package engine
 
+import "hash/maphash"
+
 const (
 	searchedTexts = 2048 // verdicts that are kept, a power of two
 	maxSearched   = 110  // a longer text is searched each time
@@ -20,7 +22,7 @@ func (j *Judge) matches(m *matcher, text []byte) bool {
 	if len(text) > maxSearched {
 		return m.matches(text)
 	}
-	known := &j.searched[(hashBytes(text)+uint64(m.number))%searchedTexts]
+	known := &j.searched[(maphash.Bytes(seed, text)+uint64(m.number))%searchedTexts]
 	if known.matcher != m || string(known.text[:known.length]) != string(text) {
 		known.matcher, known.found = m, m.matches(text)
 		known.length = uint8(copy(known.text[:], text))
