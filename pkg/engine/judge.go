@@ -270,7 +270,7 @@ func (j *Judge) scanBodies(r *rule) {
 
 func (j *Judge) captureBody(top int, t *trie) {
 	if body := j.tops[top]; !body.none() {
-		j.capture(body.x, body.from, t.root)
+		j.capture(body, t.root)
 	}
 }
 

@@ -55,7 +55,7 @@ func (j *Judge) take(p part, s scope) bool {
 // capturePart captures v once while s lasts.
 func (j *Judge) capturePart(p part, s scope, v span, t *trie) {
 	if j.take(p, s) && !v.none() {
-		j.capture(v.x, v.from, t.root)
+		j.capture(v, t.root)
 	}
 }
 
@@ -103,7 +103,7 @@ func (j *Judge) captureContainer(int32) {
 		return
 	}
 	clear(j.members[containerName : containerContext+1])
-	j.capture(j.element.value.x, j.element.value.from, j.set.container.root)
+	j.capture(j.element.value, j.set.container.root)
 	j.inherit()
 }
 
@@ -156,7 +156,7 @@ func (j *Judge) inherit() {
 		}
 		if own.get(inheritedKeys[in.key]).none() {
 			for _, to := range in.to {
-				j.capture(v.x, v.from, to)
+				j.capture(v, to)
 			}
 		}
 	}

@@ -73,17 +73,12 @@ func (j *Judge) put(id int32, text []byte, kind valueKind) {
 	s.vals = append(s.vals, value{text: text, kind: kind})
 }
 
-// capture walks the value that begins at i along the trie, fills the slots it meets and gives the offset behind the
-// value. A key that occurs twice in one object sets j.duplicate: the event is judged again without it.
-func (j *Judge) capture(x *jsonindex.Index, i int, n *node) int {
-	v := span{x, i, x.End(i)}
-	if !n.idle {
-		j.captureValue(v, n)
+// capture walks a value along the trie and fills the slots it meets. A key that occurs twice in one object sets
+// j.duplicate: the event is judged again without it.
+func (j *Judge) capture(v span, n *node) {
+	if n.idle {
+		return
 	}
-	return v.to
-}
-
-func (j *Judge) captureValue(v span, n *node) {
 	switch v.first() {
 	case '{':
 		j.captureObject(v, n)
@@ -97,7 +92,7 @@ func (j *Judge) captureValue(v span, n *node) {
 }
 
 func (j *Judge) captureObject(v span, n *node) {
-	c, x := open(v), v.x
+	c := open(v)
 	if len(n.edges) == 0 {
 		j.mark(n, !c.name())
 		return
@@ -106,34 +101,11 @@ func (j *Judge) captureObject(v span, n *node) {
 	empty, guess := true, n.guesses
 	for c.name() {
 		empty = false
-		at := j.edge(n, &guess, x, c.from, c.to)
-		if at < 0 {
-			c.i = x.End(c.i)
-			continue
-		}
-		if seen.add(at) {
-			j.duplicate = true
-			return // what was captured is thrown away
-		}
-		e, start := &n.edges[at], c.i
-		for _, to := range e.to {
-			c.i = j.capture(x, start, to)
-		}
-		if e.member != 0 && j.lists == 0 {
-			j.members[e.member] = span{x, start, c.i}
+		from, to := c.from, c.to
+		if !j.captureMember(n, &seen, &guess, from, to, c.value()) {
+			return
 		}
 	}
-	j.mark(n, empty)
-}
-
-func (j *Judge) captureArray(v span, n *node) {
-	c, empty := open(v), true
-	j.lists++
-	for c.element() {
-		empty = false
-		c.i = j.capture(v.x, c.i, n)
-	}
-	j.lists--
 	j.mark(n, empty)
 }
 
@@ -141,11 +113,8 @@ func (j *Judge) captureArray(v span, n *node) {
 // what comes behind it.
 func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node) {
 	v := span{x, int(of[0].From), int(of[0].To)}
-	if n.idle {
-		return
-	}
 	if len(n.edges) == 0 || of[0].Many || !v.isObject() {
-		j.captureValue(v, n)
+		j.capture(v, n)
 		return
 	}
 	var seen keySet
@@ -153,25 +122,43 @@ func (j *Judge) captureListed(x *jsonindex.Index, of []jsonindex.Member, n *node
 	kids := of[1:]
 	for i := range kids {
 		kid := &kids[i]
-		at := j.edge(n, &guess, x, int(kid.Name), int(kid.NameEnd))
-		if at < 0 {
-			continue
-		}
-		if seen.add(at) {
-			j.duplicate = true
-			return // what was captured is thrown away
-		}
-		e, value := &n.edges[at], span{x, int(kid.From), int(kid.To)}
-		if e.member != 0 {
-			j.members[e.member] = value
-		}
-		for _, to := range e.to {
-			if !to.idle {
-				j.captureValue(value, to)
-			}
+		if !j.captureMember(n, &seen, &guess, int(kid.Name), int(kid.NameEnd), span{x, int(kid.From), int(kid.To)}) {
+			return
 		}
 	}
 	j.mark(n, len(kids) == 0)
+}
+
+// captureMember captures v, the value of the member whose name is written in [from, to) of the same text. It is false
+// for the second member of a name: then what was captured is thrown away.
+func (j *Judge) captureMember(n *node, seen *keySet, guess *int32, from, to int, v span) bool {
+	at := j.edge(n, guess, v.x, from, to)
+	if at < 0 {
+		return true
+	}
+	if seen.add(at) {
+		j.duplicate = true
+		return false
+	}
+	e := &n.edges[at]
+	if e.member != 0 && j.lists == 0 {
+		j.members[e.member] = v
+	}
+	for _, to := range e.to {
+		j.capture(v, to)
+	}
+	return true
+}
+
+func (j *Judge) captureArray(v span, n *node) {
+	c, empty := open(v), true
+	j.lists++
+	for c.element() {
+		empty = false
+		j.capture(c.value(), n)
+	}
+	j.lists--
+	j.mark(n, empty)
 }
 
 // edge gives the index of n's edge for the key that is written in [from, to), or -1. Encoders write the keys of an
